@@ -1,0 +1,66 @@
+"""The command line: `keras-seq2seq COMMAND`, the same as `python -m keras_seq2seq COMMAND`.
+
+TensorFlow is imported when a command has work to do, not before.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from keras_seq2seq import framework
+from keras_seq2seq.config import Configuration, InputError, Parser, add_options
+
+BAD_INPUT, INTERRUPTED = 2, 130  # exit codes; 130 is what a shell reports for Ctrl-C
+
+
+def train(arguments: Sequence[str], program: str = "keras-seq2seq train") -> None:
+    """Parses the options of a training run and does it."""
+    parser = Parser(prog=program, description="Train a sequence-to-sequence model and watch it learn.")
+    parser.add_argument("--keras", type=int, choices=(2, 3), help="2: tf_keras, the default; 3: keras")
+    add_options(parser)
+    options = vars(parser.parse_args(arguments))
+    keras = options.pop("keras")
+    if keras:
+        framework.use_keras(keras)
+    config = Configuration.from_dict(options)
+
+    from keras_seq2seq.corpora import load_pairs
+
+    train_pairs, valid_pairs = load_pairs(config)
+    with framework.quiet_start():
+        print(framework.versions(), flush=True)
+
+    from keras_seq2seq import training
+
+    training.train(config, train_pairs, valid_pairs)
+
+
+COMMANDS = {"train": train}
+
+
+def run_command(command: Callable[..., None], arguments: Sequence[str], **options: str) -> int:
+    """Runs one command and turns what went wrong into one line on stderr and an exit code."""
+    try:
+        command(arguments, **options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("error: stopped by Ctrl-C", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+def choose(arguments: Sequence[str]) -> None:
+    """Runs the command that the first argument names."""
+    parser = Parser(prog="keras-seq2seq", description="Keras sequence-to-sequence models, text in, text out.")
+    parser.add_argument("command", choices=COMMANDS)
+    COMMANDS[parser.parse_args(arguments[:1]).command](arguments[1:])
+
+
+def main() -> int:
+    """Runs the command that the command line asks for; returns the exit code."""
+    return run_command(choose, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""One typed, frozen configuration: the only source of defaults, and of the command line's options.
+
+No TensorFlow in here, so that `--help` and typing errors answer at once.
+"""
+
+import argparse
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+TOKENS = ("word", "char", "space")
+INITIALIZERS = ("glorot_uniform", "orthogonal")
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used; the message is one line that says what to do."""
+
+
+def _option(default: Any, help: str, choices: tuple[str, ...] = (), least: float | None = None) -> Any:
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "least": least})
+
+
+def flag_of(name: str) -> str:
+    """Returns the command line's spelling of a field: `batch_size` -> `--batch-size`."""
+    return "--" + name.replace("_", "-")
+
+
+def suggest(name: str, valid: Iterable[str]) -> str:
+    """Returns "did you mean ...?" for a near miss, and always the list of what is valid."""
+    valid = list(valid)
+    near = difflib.get_close_matches(name, valid, n=1)
+    return (f"did you mean {near[0]}? " if near else "") + "the valid ones are: " + ", ".join(valid)
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """Everything a run depends on. The defaults are the notebook's model on the notebook's two pairs.
+
+    `least` in a field's metadata is the smallest value allowed; a string's choices are listed there too.
+
+    Raises:
+        InputError: a value is out of range, not one of the choices, or contradicts another.
+    """
+
+    # Text
+    corpus: str = _option("notebook", "a corpus known by name", choices=("notebook", "chatterbot"))
+    data: str | None = _option(None, "your own training pairs: UTF-8, one a line: source, tab, target")
+    valid: str | None = _option(None, "validation pairs, in the same format")
+    valid_share: float = _option(0.0, "without --valid: hold out about this share of the sources", least=0)
+    source_tokens: str = _option("word", "what a token of the source is", choices=TOKENS)
+    target_tokens: str = _option("word", "what a token of the target is", choices=TOKENS)
+    shared_vocabulary: bool = _option(True, "one vocabulary and one embedding for source and target")
+    min_count: int = _option(1, "a token seen fewer times in training becomes <unk>", least=1)
+    max_vocabulary: int = _option(50_000, "keep at most this many tokens, the most frequent ones", least=1)
+    max_length: int = _option(100, "leave out pairs with more tokens than this on either side", least=1)
+    # Model
+    embedding_dim: int = _option(5, "size of an embedding", least=1)
+    units: int = _option(32, "size of the encoder's and the decoder's state", least=1)
+    embedding_stddev: float = _option(
+        0.0, "start embeddings from a normal distribution this wide; 0: Glorot-uniform", least=0
+    )
+    recurrent_initializer: str = _option("glorot_uniform", "start of the recurrent kernels", choices=INITIALIZERS)
+    as_published: bool = _option(False, "rebuild the 2018 notebook, whose decoder reads the tokens it must predict")
+    # Training
+    epochs: int = _option(10, "epochs to train", least=1)
+    updates_per_epoch: int = _option(10, "updates in an epoch; 0: one pass over the training pairs", least=0)
+    batch_size: int = _option(2, "pairs in a batch", least=1)
+    length_buckets: int = _option(1, "sort the pairs into this many groups of similar length", least=1)
+    learning_rate: float = _option(1e-3, "Adam's learning rate", least=0)
+    adam_epsilon: float = _option(1e-7, "Adam's epsilon", least=0)
+    clip_norm: float = _option(0.0, "scale gradients down to this global norm; 0: never", least=0)
+    jit_compile: bool = _option(False, "compile the training step with XLA")
+    seed: int = _option(0, "seed of everything random", least=0)
+    # Run
+    inspect: int = _option(10, "print loss, mask and predictions every N updates; 0: a progress bar alone", least=0)
+    logs: str = _option("logs", "folder of all runs")
+    run: str | None = _option(None, "name of this run's folder; default: corpus, date and time")
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, flag = getattr(self, field.name), flag_of(field.name)
+            choices, least = field.metadata["choices"], field.metadata["least"]
+            if choices and value not in choices:
+                raise InputError(f"{flag} is {value!r}; choose one of: {', '.join(choices)}")
+            if least is not None and not least <= value < float("inf"):
+                raise InputError(f"{flag} is {value}; it must be a finite number, {least:g} or more")
+        for name in ("learning_rate", "adam_epsilon"):
+            if getattr(self, name) == 0:
+                raise InputError(f"{flag_of(name)} is 0; it must be greater than 0")
+        if self.valid_share >= 1:
+            raise InputError(f"--valid-share is {self.valid_share}; it must be below 1")
+        if self.as_published and (self.data or self.corpus != "notebook"):
+            raise InputError("--as-published rebuilds the notebook's run; leave out --data and --corpus")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns all values by name, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Configuration":
+        """Completes `values` with the defaults that suit its data.
+
+        Args:
+            values: field names to values; what is left out is taken from `starting_point`.
+
+        Raises:
+            InputError: an unknown name (the nearest valid ones are listed), or a bad value.
+        """
+        names = [field.name for field in dataclasses.fields(cls)]
+        for name in values:
+            if name not in names:
+                raise InputError(f"unknown configuration key {name!r}; {suggest(name, names)}")
+        return dataclasses.replace(starting_point(values), **values)
+
+
+# The notebook's own run: its optimizer, its 100 updates.
+PUBLISHED = Configuration(as_published=True, adam_epsilon=1e-8)
+# A first real corpus. The README's "Real data" section has the measurements behind these values.
+SMALL = Configuration(
+    shared_vocabulary=False,
+    embedding_dim=64,
+    units=256,
+    embedding_stddev=0.3,
+    recurrent_initializer="orthogonal",
+    epochs=40,
+    updates_per_epoch=0,
+    batch_size=64,
+    length_buckets=4,
+    clip_norm=1.0,
+    inspect=0,
+)
+
+
+def starting_point(values: Mapping[str, Any]) -> Configuration:
+    """Returns the configuration whose defaults suit what is to be learnt.
+
+    The notebook's two pairs get the notebook's tiny model; any other data gets `SMALL`.
+    """
+    if values.get("as_published"):
+        return PUBLISHED
+    if values.get("data") or values.get("corpus", "notebook") != "notebook":
+        return SMALL
+    return Configuration()
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that answers a mistake with one line, and never guesses at abbreviations."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def error(self, message: str) -> None:
+        raise InputError(message)
+
+    def parse_args(self, *arguments: Any) -> argparse.Namespace:
+        values, rest = self.parse_known_args(*arguments)
+        if rest:
+            flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+            raise InputError(f"unknown option {rest[0]}; {suggest(rest[0].split('=')[0], flags)}")
+        return values
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Gives `parser` one option for each field. An option that is not used leaves no trace in the result."""
+    for field in dataclasses.fields(Configuration):
+        options = {"help": _help(field), "default": argparse.SUPPRESS}
+        if isinstance(field.default, bool):
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["type"] = str if field.default is None else type(field.default)
+            options["metavar"] = "|".join(field.metadata["choices"]) or options["type"].__name__.upper()
+        parser.add_argument(flag_of(field.name), **options)
+
+
+def _help(field: dataclasses.Field) -> str:
+    small = getattr(SMALL, field.name)
+    default = f"{field.default}" if small == field.default else f"{field.default}; with --data or --corpus {small}"
+    return field.metadata["help"] + ("" if field.default is None else f" (default {default})")

@@ -1,0 +1,112 @@
+"""Named corpora and file readers: where (source, target) text pairs come from.
+
+A pair is two plain strings. Every error names the file and the line.
+"""
+
+import hashlib
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from keras_seq2seq.config import Configuration, InputError
+
+Pair = tuple[str, str]
+
+NOTEBOOK: list[Pair] = [
+    ("what is the color of banana", "yellow most of the time"),
+    ("what makes up water molecules", "hydrogen and oxygen"),
+]
+
+
+def read_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
+    """Yields (line number, line) of a UTF-8 text file, line ends and a byte order mark removed.
+
+    Raises:
+        InputError: the file is missing, a directory, unreadable, empty or not UTF-8.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except IsADirectoryError:
+        raise InputError(f"{path}: is a directory; give a text file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    if not content.strip():
+        raise InputError(f"{path}: is empty; expected one pair a line: source, tab, target")
+    # Split at line feeds alone: str.splitlines() would also cut at U+2028, form feeds and the like.
+    for number, raw in enumerate(content.removesuffix(b"\n").split(b"\n"), start=1):
+        try:
+            line = raw.removesuffix(b"\r").decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InputError(
+                f"{path}, line {number}: not UTF-8 (byte {error.start + 1}: 0x{raw[error.start]:02x}); save it as UTF-8"
+            ) from None
+        yield number, line.removeprefix("\ufeff") if number == 1 else line
+
+
+def read_pairs(path: str | os.PathLike) -> list[Pair]:
+    """Reads one pair a line: source, tab, target. Blank lines are passed over.
+
+    Raises:
+        InputError: the file cannot be read, or a line does not have exactly two sides with text.
+    """
+    pairs = []
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        sides = line.split("\t")
+        if len(sides) != 2:
+            raise InputError(f"{path}, line {number}: {len(sides) - 1} tabs; expected one: source, tab, target")
+        for name, side in zip(("source", "target"), sides, strict=True):
+            if not side.strip():
+                raise InputError(f"{path}, line {number}: the {name} is empty; give it text or remove the line")
+        pairs.append((sides[0], sides[1]))
+    return pairs
+
+
+def chatterbot() -> list[Pair]:
+    """Returns each English statement of the package `chatterbot-corpus` with the statement that answers it.
+
+    Raises:
+        InputError: the package, or its YAML reader, is not installed.
+    """
+    try:
+        import yaml
+        from chatterbot_corpus.corpus import DATA_DIRECTORY
+    except ImportError as error:
+        raise InputError(
+            f"--corpus chatterbot needs the package {error.name}: pip install chatterbot-corpus pyyaml"
+        ) from None
+    pairs = []
+    for file in sorted(Path(DATA_DIRECTORY, "english").glob("*.yml")):
+        for conversation in yaml.safe_load(file.read_text(encoding="utf-8"))["conversations"]:
+            statements = [" ".join(str(statement).split()) for statement in conversation]
+            pairs += [(s, t) for s, t in itertools.pairwise(statements) if s and t]
+    return pairs
+
+
+def load_pairs(config: Configuration) -> tuple[list[Pair], list[Pair]]:
+    """Returns the training pairs and the validation pairs (possibly none) that `config` names."""
+    if config.data:
+        train = read_pairs(config.data)
+    else:
+        train = chatterbot() if config.corpus == "chatterbot" else list(NOTEBOOK)
+    if config.valid:
+        return train, read_pairs(config.valid)
+    return hold_out(train, config.valid_share)
+
+
+def hold_out(pairs: list[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
+    """Splits off about `share` of the *sources*, so that no source stands on both sides.
+
+    A source's side depends on its text alone: it stays there when the corpus grows.
+
+    Raises:
+        InputError: nothing is left to train on, or nothing was held out.
+    """
+    held_out = [int(hashlib.sha256(source.encode()).hexdigest()[:8], 16) / 16**8 < share for source, _ in pairs]
+    train = [pair for pair, held in zip(pairs, held_out, strict=True) if not held]
+    valid = [pair for pair, held in zip(pairs, held_out, strict=True) if held]
+    if share and not (train and valid):
+        raise InputError(f"--valid-share {share} of {len(pairs)} pairs leaves one side empty; use another share")
+    return train, valid

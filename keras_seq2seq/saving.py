@@ -1,0 +1,58 @@
+"""One artefact: configuration, vocabularies and weights in one `.keras` file, for Keras 2 and Keras 3 alike."""
+
+import json
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+from keras_seq2seq.config import InputError
+from keras_seq2seq.framework import keras, keras_major
+from keras_seq2seq.model import Seq2Seq
+
+MODEL_FILE = "model.keras"
+
+
+def save(model: Seq2Seq, path: str | os.PathLike) -> None:
+    """Saves the model, with its optimizer, to `path`.
+
+    The file is written under another name in the same folder and then renamed: whoever looks, and whatever
+    stops us half-way, there is either the old file or the new one.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished.keras")
+    try:
+        model.save(unfinished)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike) -> Seq2Seq:
+    """Loads a model from a `.keras` file or from the run's folder that holds it.
+
+    A file of the same Keras comes back with its optimizer, ready to be trained further. From a file of the
+    other Keras come configuration, vocabularies and weights: the same answers, but to be compiled anew.
+
+    Raises:
+        InputError: there is no such file, or it is not a whole file of ours.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / MODEL_FILE
+    try:
+        with zipfile.ZipFile(path) as archive:
+            description = json.loads(archive.read("config.json"))
+            version = json.loads(archive.read("metadata.json"))["keras_version"]
+            if description.get("registered_name") != "keras_seq2seq>Seq2Seq":
+                raise InputError(f"{path}: holds another kind of model ({description.get('class_name')}), not ours")
+            if version.startswith("2.") == (keras_major() == 2):
+                return keras.models.load_model(path)
+            model = Seq2Seq.from_config(description["config"])
+            with tempfile.TemporaryDirectory() as folder:
+                model.load_weights(archive.extract("model.weights.h5", folder))
+            return model
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; give a run's folder or a .keras file") from None
+    except (OSError, zipfile.BadZipFile, KeyError, json.JSONDecodeError):
+        raise InputError(f"{path}: is not a whole .keras file; it may be cut short or of another kind") from None

@@ -1,0 +1,160 @@
+"""The main job as a story: text -> ids -> batches -> model -> loss -> answers."""
+
+import datetime
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_seq2seq.batching import Examples, batches, encode_pairs, make_buckets, training_batches
+from keras_seq2seq.callbacks import Inspect, SaveEachEpoch
+from keras_seq2seq.config import Configuration, InputError
+from keras_seq2seq.corpora import Pair
+from keras_seq2seq.framework import keras
+from keras_seq2seq.model import Seq2Seq
+from keras_seq2seq.saving import MODEL_FILE, save
+from keras_seq2seq.vocabulary import NOTEBOOK_TOKENS, Vocabulary
+
+SHOWN = 5  # pairs that are shown, while training and at the end
+
+
+def train(
+    config: Configuration,
+    train_pairs: list[Pair],
+    valid_pairs: Sequence[Pair] = (),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Seq2Seq:
+    """Trains a model on text pairs, saves it in a new folder of `config.logs` and prints its answers.
+
+    Args:
+        config: every choice of the run.
+        train_pairs: (source, target) texts.
+        valid_pairs: measured after each epoch, where there are any.
+        callbacks: more Keras callbacks of your own.
+
+    Raises:
+        InputError: no pair is short enough, or the logs folder cannot be written.
+        KeyboardInterrupt: Ctrl-C; the last finished epoch has been saved.
+    """
+    keras.utils.set_random_seed(config.seed)
+    source_vocabulary, target_vocabulary = build_vocabularies(train_pairs, config)
+    examples = prepare(train_pairs, "training", source_vocabulary, target_vocabulary, config)
+    valid = prepare(valid_pairs, "validation", source_vocabulary, target_vocabulary, config) if valid_pairs else None
+    print(f"Vocabulary: {len(source_vocabulary)} source and {len(target_vocabulary)} target tokens")
+
+    answer_limit = 2 * int(examples.labels.bounding_shape()[1])
+    model = Seq2Seq(config, source_vocabulary, target_vocabulary, answer_limit).create_weights()
+    optimizer = keras.optimizers.Adam(config.learning_rate, epsilon=config.adam_epsilon)
+    model.compile(optimizer, jit_compile=config.jit_compile)
+
+    run = new_run_folder(config)
+    keeper = SaveEachEpoch(run / MODEL_FILE)
+    views = [keras.callbacks.TensorBoard(str(run), write_graph=False, update_freq=1, profile_batch=0), keeper]
+    if config.inspect:
+        views.append(Inspect(first_batch(examples, config), config.inspect))
+    updates = config.updates_per_epoch or make_buckets(examples, config).batch_count
+    try:
+        model.fit(
+            training_batches(examples, config),
+            epochs=config.epochs,
+            steps_per_epoch=updates,
+            validation_data=batches(valid, config) if valid else None,
+            callbacks=[*views, *callbacks],
+            verbose=0 if config.inspect else 1,
+            shuffle=False,
+        )
+    except KeyboardInterrupt:
+        saved = f"epoch {keeper.epochs_saved} is saved in {keeper.path}" if keeper.epochs_saved else "no epoch finished"
+        print(f"\nInterrupted: {saved}")
+        raise
+    save(model, keeper.path)
+
+    show_answers(model, (valid or examples).pairs[:SHOWN])
+    print(f"\nRun:   {run}\nModel: {keeper.path}\nWatch: tensorboard --logdir {config.logs}")
+    return model
+
+
+def build_vocabularies(pairs: list[Pair], config: Configuration) -> tuple[Vocabulary, Vocabulary]:
+    """Collects the tokens of the training pairs; both sides get the same one under `shared_vocabulary`.
+
+    Raises:
+        InputError: one vocabulary is asked for two sides that are cut into tokens differently.
+    """
+    if config.as_published:
+        vocabulary = Vocabulary(NOTEBOOK_TOKENS, "word")
+        return vocabulary, vocabulary
+    sources, targets = ([pair[side] for pair in pairs] for side in (0, 1))
+    limits = {"min_count": config.min_count, "max_size": config.max_vocabulary}
+    if not config.shared_vocabulary:
+        return (
+            Vocabulary.build(sources, config.source_tokens, **limits),
+            Vocabulary.build(targets, config.target_tokens, **limits),
+        )
+    if config.source_tokens != config.target_tokens:
+        raise InputError("--shared-vocabulary needs the same --source-tokens and --target-tokens")
+    vocabulary = Vocabulary.build([*sources, *targets], config.source_tokens, **limits)
+    return vocabulary, vocabulary
+
+
+def prepare(
+    pairs: Sequence[Pair],
+    role: str,
+    source_vocabulary: Vocabulary,
+    target_vocabulary: Vocabulary,
+    config: Configuration,
+) -> Examples:
+    """Encodes pairs and says how many were left out.
+
+    Raises:
+        InputError: all of them were.
+    """
+    examples = encode_pairs(list(pairs), source_vocabulary, target_vocabulary, config)
+    left_out = len(pairs) - len(examples.pairs)
+    reason = f"a side has no token or more than {config.max_length} (--max-length)"
+    if not examples.pairs:
+        raise InputError(f"none of the {len(pairs)} {role} pairs can be used: {reason}")
+    print(
+        f"{role.capitalize()} pairs: {len(examples.pairs)}" + (f"; left out: {left_out}, {reason}" if left_out else "")
+    )
+    return examples
+
+
+def first_batch(examples: Examples, config: Configuration) -> tuple:
+    """Returns the first few training examples as one batch, in their order."""
+    few = Examples(*(part[:SHOWN] for part in examples))
+    return next(iter(batches(few, config)))
+
+
+def new_run_folder(config: Configuration) -> Path:
+    """Makes a folder of its own for this run.
+
+    Raises:
+        InputError: `config.run` is taken or no plain name, or the folder cannot be made.
+    """
+    logs = Path(config.logs)
+    if config.run is not None and Path(config.run).name != config.run:
+        raise InputError(f"--run {config.run!r} is not a plain folder name; choose where runs go with --logs")
+    corpus = Path(config.data).stem if config.data else "as-published" if config.as_published else config.corpus
+    stem = config.run or f"{corpus}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    for name in itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2))):
+        try:
+            (logs / name).mkdir(parents=True)
+        except FileExistsError:
+            if not logs.is_dir():
+                raise InputError(f"{logs}: is not a folder; choose another with --logs") from None
+            if config.run:
+                raise InputError(f"{logs / name}: there is a run of this name; choose another --run") from None
+        except OSError as error:
+            raise InputError(f"{logs / name}: cannot be made ({error.strerror}); choose another --logs") from None
+        else:
+            if not os.access(logs / name, os.W_OK):
+                raise InputError(f"{logs / name}: cannot be written; choose another --logs")
+            return logs / name
+    raise AssertionError("unreachable: the names never end")
+
+
+def show_answers(model: Seq2Seq, pairs: list[Pair]) -> None:
+    """Prints what the model answers by itself: from the start token and the encoder's state alone."""
+    print("\nAnswers, by greedy decoding:")
+    for (source, target), answer in zip(pairs, model.predict_text([source for source, _ in pairs]), strict=True):
+        print(f"  question: {source}\n  expected: {target}\n  answer:   {answer}\n")
