@@ -3,10 +3,11 @@
 TensorFlow is imported when a command has work to do, not before.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 
-from keras_seq2seq import framework
+from keras_seq2seq import asking, framework
 from keras_seq2seq.config import Configuration, InputError, Parser, add_options
 
 BAD_INPUT, INTERRUPTED = 2, 130  # exit codes; 130 is what a shell reports for Ctrl-C
@@ -15,12 +16,10 @@ BAD_INPUT, INTERRUPTED = 2, 130  # exit codes; 130 is what a shell reports for C
 def train(arguments: Sequence[str], program: str = "keras-seq2seq train") -> None:
     """Parses the options of a training run and does it."""
     parser = Parser(prog=program, description="Train a sequence-to-sequence model and watch it learn.")
-    parser.add_argument("--keras", type=int, choices=(2, 3), help="2: tf_keras, the default; 3: keras")
+    asking.add_keras_option(parser)
     add_options(parser)
     options = vars(parser.parse_args(arguments))
-    keras = options.pop("keras")
-    if keras:
-        framework.use_keras(keras)
+    asking.choose_keras(options.pop("keras"))
     config = Configuration.from_dict(options)
 
     from keras_seq2seq.corpora import load_pairs
@@ -34,26 +33,30 @@ def train(arguments: Sequence[str], program: str = "keras-seq2seq train") -> Non
     training.train(config, train_pairs, valid_pairs)
 
 
-COMMANDS = {"train": train}
+COMMANDS = {"train": train, "predict": asking.predict, "evaluate": asking.evaluate, "export": asking.export}
 
 
 def run_command(command: Callable[..., None], arguments: Sequence[str], **options: str) -> int:
     """Runs one command and turns what went wrong into one line on stderr and an exit code."""
     try:
         command(arguments, **options)
+        sys.stdout.flush()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         print("error: stopped by Ctrl-C", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output (`head`, say) has had enough. Python must not try to flush the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def choose(arguments: Sequence[str]) -> None:
     """Runs the command that the first argument names."""
     parser = Parser(prog="keras-seq2seq", description="Keras sequence-to-sequence models, text in, text out.")
-    parser.add_argument("command", choices=COMMANDS)
+    parser.add_argument("command", choices=COMMANDS, help="`COMMAND --help` lists its options")
     COMMANDS[parser.parse_args(arguments[:1]).command](arguments[1:])
 
 

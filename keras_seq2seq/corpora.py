@@ -64,6 +64,28 @@ def read_pairs(path: str | os.PathLike) -> list[Pair]:
     return pairs
 
 
+def read_references(path: str | os.PathLike) -> dict[str, list[str]]:
+    """Reads test data: source, tab, one or more right answers with tabs between them.
+
+    A source may come back on a later line with further answers.
+
+    Raises:
+        InputError: the file cannot be read, or a line has no answer or an empty side.
+    """
+    references: dict[str, list[str]] = {}
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        source, *targets = line.split("\t")
+        if not targets:
+            raise InputError(f"{path}, line {number}: no tab; expected: source, tab, one or more answers")
+        if not source.strip() or not all(target.strip() for target in targets):
+            raise InputError(f"{path}, line {number}: a side is empty; give it text or remove the line")
+        known = references.setdefault(source, [])
+        known += [target for target in targets if target not in known]
+    return references
+
+
 def chatterbot() -> list[Pair]:
     """Returns each English statement of the package `chatterbot-corpus` with the statement that answers it.
 

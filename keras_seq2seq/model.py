@@ -4,20 +4,21 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_seq2seq import decoding
-from keras_seq2seq.batching import add_question
 from keras_seq2seq.config import Configuration
 from keras_seq2seq.decoder import Decoder
+from keras_seq2seq.decoding import GREEDY, Strategy, Task
 from keras_seq2seq.encoder import Encoder
 from keras_seq2seq.framework import SameLayout, keras, keras_major, require_same_keras
+from keras_seq2seq.inference import TextInTextOut
 from keras_seq2seq.losses import label_mask, masked_mean, token_crossentropy
 from keras_seq2seq.vocabulary import ANSWER, END, Vocabulary
 
+FORMAT = 1  # of what `get_config` returns; one more whenever older code could not read it
 Batch = tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 @keras.utils.register_keras_serializable("keras_seq2seq")
-class Seq2Seq(SameLayout, keras.Model):
+class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
     """An encoder whose final state seeds a decoder (Sutskever et al., 2014; Cho et al., 2014).
 
     Args:
@@ -80,7 +81,7 @@ class Seq2Seq(SameLayout, keras.Model):
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Makes one update from `((source, decoder_input), labels)`; returns the running means of the epoch."""
-        inputs, labels = batch
+        inputs, labels = _unpack(batch)
         mask = label_mask(labels)
         # A distribution strategy gives each replica a part of the batch. All divide by the labels of the
         # whole batch, and the gradients are added up: together they make the step that one would make alone.
@@ -95,11 +96,10 @@ class Seq2Seq(SameLayout, keras.Model):
 
     def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Measures one batch: loss and token accuracy with teacher forcing, exact match without."""
-        inputs, labels = batch
+        inputs, labels = _unpack(batch)
         logits = self(inputs, training=False)
         results = self._track(token_crossentropy(labels, logits), logits, labels)
-        said = self.generate_ids(inputs[0], max_length=tf.shape(labels)[1])
-        said = tf.pad(said, [[0, 0], [0, tf.shape(labels)[1] - tf.shape(said)[1]]])
+        said = self.generate_ids(inputs[0], max_length=tf.shape(labels)[1])[0][:, 0]
         # Up to and including `<end>` (the last label) every token has to be the reference's.
         exact = tf.reduce_all((said == labels) | (labels == 0), axis=1)
         self.exact_tracker.update_state(tf.cast(exact, tf.float32))
@@ -128,25 +128,35 @@ class Seq2Seq(SameLayout, keras.Model):
         """The trackers that Keras resets at the start of every epoch."""
         return [self.loss_tracker, self.accuracy_tracker, self.exact_tracker]
 
-    def generate_ids(self, source: tf.Tensor, max_length: int | tf.Tensor) -> tf.Tensor:
-        """Answers by greedy decoding, given the source alone.
+    def generate_ids(
+        self,
+        source: tf.Tensor,
+        strategy: Strategy = GREEDY,
+        max_length: int | tf.Tensor | None = None,
+        rows: tf.Tensor | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Answers by real inference: from the source alone.
 
         Args:
             source: `(batch, source_time)` int32 ids, `<q>` first, padded with 0.
-            max_length: the most tokens to say, `<end>` included.
+            strategy: of `decoding`.
+            max_length: the most tokens to say, `<end>` included; None for `answer_limit`.
+            rows: `(batch,)` int32 numbers of the rows, for a strategy that draws; None counts from 0.
 
         Returns:
-            `(batch, time)` int32 ids: up to and including `<end>`, 0 behind it.
+            ids `(batch, answers, max_length)` int32, up to and including `<end>`, 0 behind it; and their
+            log-probabilities `(batch, answers)`.
         """
         _, state = self.encoder(source, training=False)
-        start, end = self.target_vocabulary.id_of(ANSWER), self.target_vocabulary.id_of(END)
-        return decoding.greedy(self.decoder.step, state, start, end, max_length)
-
-    def predict_text(self, texts: list[str]) -> list[str]:
-        """Answers texts, in their order."""
-        source = add_question(self.source_vocabulary.encode(tf.constant(texts, tf.string)), self.source_vocabulary)
-        ids = self.generate_ids(source.to_tensor(), max_length=self.answer_limit)
-        return [answer.decode() for answer in self.target_vocabulary.decode(ids).numpy()]
+        task = Task(
+            step=self.decoder.step,
+            state=[tf.repeat(part, strategy.width, axis=0) for part in state],
+            start=self.target_vocabulary.id_of(ANSWER),
+            end=self.target_vocabulary.id_of(END),
+            max_length=self.answer_limit if max_length is None else max_length,
+            rows=tf.range(tf.shape(source)[0]) if rows is None else rows,
+        )
+        return strategy(task)
 
     def compile(self, optimizer: Any = "adam", **options: Any) -> None:
         """Configures training; an optimizer of the other Keras is refused (TypeError)."""
@@ -172,6 +182,7 @@ class Seq2Seq(SameLayout, keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         return {
+            "format": FORMAT,
             "config": self.config.to_dict(),
             "source_vocabulary": self.source_vocabulary.get_config(),
             "target_vocabulary": self.target_vocabulary.get_config(),
@@ -192,3 +203,10 @@ class Seq2Seq(SameLayout, keras.Model):
 def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
     replicas = tf.distribute.get_replica_context()
     return replicas.all_reduce(tf.distribute.ReduceOp.SUM, value) if replicas.num_replicas_in_sync > 1 else value
+
+
+def _unpack(batch: Batch) -> Batch:
+    inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+    if sample_weight is not None:
+        raise ValueError("Seq2Seq takes no sample weights: its loss weighs every label that is not padding alike.")
+    return inputs, labels

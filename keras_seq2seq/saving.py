@@ -4,11 +4,12 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 from keras_seq2seq.config import InputError
 from keras_seq2seq.framework import keras, keras_major
-from keras_seq2seq.model import Seq2Seq
+from keras_seq2seq.model import FORMAT, Seq2Seq
 
 MODEL_FILE = "model.keras"
 
@@ -44,15 +45,21 @@ def load(path: str | os.PathLike) -> Seq2Seq:
         with zipfile.ZipFile(path) as archive:
             description = json.loads(archive.read("config.json"))
             version = json.loads(archive.read("metadata.json"))["keras_version"]
-            if description.get("registered_name") != "keras_seq2seq>Seq2Seq":
-                raise InputError(f"{path}: holds another kind of model ({description.get('class_name')}), not ours")
-            if version.startswith("2.") == (keras_major() == 2):
-                return keras.models.load_model(path)
-            model = Seq2Seq.from_config(description["config"])
-            with tempfile.TemporaryDirectory() as folder:
-                model.load_weights(archive.extract("model.weights.h5", folder))
-            return model
+            weights = archive.read("model.weights.h5")
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give a run's folder or a .keras file") from None
-    except (OSError, zipfile.BadZipFile, KeyError, json.JSONDecodeError):
+    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError):
         raise InputError(f"{path}: is not a whole .keras file; it may be cut short or of another kind") from None
+    if description.get("registered_name") != "keras_seq2seq>Seq2Seq":
+        raise InputError(f"{path}: holds another kind of model ({description.get('class_name')}), not ours")
+    made_for = description["config"].get("format", FORMAT)
+    if made_for > FORMAT:
+        raise InputError(f"{path}: was saved by a newer keras_seq2seq (format {made_for}, not {FORMAT}); upgrade")
+    if version.startswith("2.") == (keras_major() == 2):
+        return keras.models.load_model(path)
+    model = Seq2Seq.from_config(description["config"])
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model.weights.h5")
+        file.write_bytes(weights)
+        model.load_weights(file)
+    return model

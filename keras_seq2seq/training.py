@@ -3,6 +3,7 @@
 import datetime
 import itertools
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def train(
             steps_per_epoch=updates,
             validation_data=batches(valid, config) if valid else None,
             callbacks=[*views, *callbacks],
-            verbose=0 if config.inspect else 1,
+            verbose=0 if config.inspect else 1 if sys.stdout.isatty() else 2,
             shuffle=False,
         )
     except KeyboardInterrupt:

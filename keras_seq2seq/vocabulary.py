@@ -79,6 +79,11 @@ class Vocabulary:
         """Returns a special token's id; None where this vocabulary does without it."""
         return self.tokens.index(token) if token in self.tokens else None
 
+    @property
+    def table(self) -> tf.lookup.StaticHashTable:
+        """The lookup table from tokens to ids, for whoever writes a graph that uses it."""
+        return self._ids_of_tokens.lookup_table
+
     @classmethod
     def build(cls, texts: Iterable[str], unit: str, min_count: int = 1, max_size: int | None = None) -> "Vocabulary":
         """Collects the tokens of `texts`, most frequent first (ties: alphabetically), after the special ones.

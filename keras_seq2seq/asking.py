@@ -1,0 +1,167 @@
+"""Asking a trained model from the shell: the commands predict, evaluate and export."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_seq2seq import framework, streams
+from keras_seq2seq.config import InputError, Parser
+
+if TYPE_CHECKING:
+    from keras_seq2seq.decoding import Strategy
+    from keras_seq2seq.model import Seq2Seq
+
+BATCH = 128  # texts answered at once
+
+
+def add_keras_option(parser: argparse.ArgumentParser) -> None:
+    """Adds `--keras`."""
+    parser.add_argument("--keras", type=int, choices=(2, 3), help="2: tf_keras, the default; 3: keras")
+
+
+def choose_keras(major: int | None) -> None:
+    """Follows `--keras`, where it was given."""
+    if major:
+        framework.use_keras(major)
+
+
+def predict(arguments: Sequence[str]) -> None:
+    """Answers the texts given as arguments, or the lines of a file or of standard input."""
+    parser = _parser("predict", "Answer texts: those given, or the lines of --input or of standard input.")
+    parser.add_argument("text", nargs="*", metavar="[RUN] TEXT", help="a run's folder or .keras file; texts")
+    _add_search_options(parser)
+    parser.add_argument("--input", metavar="FILE", help="answer the lines of this file")
+    parser.add_argument("--output", metavar="FILE", help="write the answers to this file, complete or not at all")
+    parser.add_argument("--nbest", type=int, help="the best N answers of the beam, each on a line after its number")
+    parser.add_argument("--scores", action="store_true", help="add each answer's log-probability, after a tab")
+    parser.add_argument("--sample", action="store_true", help="draw answers instead of searching for the best")
+    parser.add_argument("--temperature", type=float, help="with --sample: below 1 bolder, above 1 wilder (default 1)")
+    parser.add_argument("--top-k", type=int, help="with --sample: draw among the k likeliest tokens (default: all)")
+    parser.add_argument("--seed", type=int, help="with --sample: same seed, same answers (default 0)")
+    options = parser.parse_args(arguments)
+    run, texts = _split_run(options.text, options.logs)
+    if texts and options.input:
+        raise InputError("give either texts or --input, not both")
+    lines = iter(texts) if texts else streams.lines_of(options.input)
+    model, strategy = _load(run, options.keras), _strategy(options)
+    typed = not texts and not options.input and sys.stdin.isatty()
+    with streams.output(options.output) as output:
+        done = 0
+        for batch in streams.batches(
+            streams.prompted(lines) if typed else lines, 1 if typed else BATCH, wait=bool(texts or options.input)
+        ):
+            for answers in model.predict_nbest(batch, strategy, BATCH, first_row=done):
+                done += 1
+                for text, log_probability in answers:
+                    number = [str(done)] if options.nbest else []
+                    score = [f"{log_probability:.4f}"] if options.scores else []
+                    print("\t".join([*number, text, *score]), file=output)
+            output.flush()
+
+
+def evaluate(arguments: Sequence[str]) -> None:
+    """Measures a model on a file of sources with their right answers."""
+    parser = _parser("evaluate", "Measure a model on test data: source, tab, one or more right answers.")
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's folder or .keras file; default: the latest")
+    parser.add_argument("--data", required=True, metavar="FILE", help="the test data")
+    _add_search_options(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(arguments)
+
+    from keras_seq2seq.corpora import read_references
+
+    references = read_references(options.data)
+    model, strategy = _load(options.run or latest_run(options.logs), options.keras), _strategy(options)
+
+    from keras_seq2seq.metrics import evaluate as measure
+
+    results = measure(model, references, strategy)
+    if options.json:
+        print(json.dumps(results))
+        return
+    for name, value in results.items():
+        print(f"{name:16} {value}" if isinstance(value, int) else f"{name:16} {value:.4f}")
+
+
+def export(arguments: Sequence[str]) -> None:
+    """Writes a SavedModel for serving."""
+    parser = _parser("export", "Write a SavedModel: text in, text out, for TensorFlow Serving and the like.")
+    parser.add_argument("run", metavar="RUN", help="a run's folder or .keras file")
+    parser.add_argument("folder", metavar="DIR", help="the SavedModel's folder; it must not exist yet")
+    parser.add_argument("--beam", type=int, default=5, help="width and n-best of the signature `beam` (default 5)")
+    options = parser.parse_args(arguments)
+    model = _load(options.run, options.keras)
+
+    from keras_seq2seq.decoding import Beam
+    from keras_seq2seq.export import export as write
+
+    write(model, options.folder, Beam(options.beam, options.beam))
+    print(f"SavedModel: {options.folder} (signatures: serving_default, beam)")
+
+
+def latest_run(logs: str | os.PathLike) -> Path:
+    """Returns the run under `logs` whose model was saved last.
+
+    Raises:
+        InputError: there is none.
+    """
+    models = sorted(Path(logs).glob("*/model.keras"), key=lambda path: path.stat().st_mtime)
+    if not models:
+        raise InputError(f"{logs}: holds no run with a model; train one, or name a RUN or another --logs")
+    return models[-1].parent
+
+
+def _parser(command: str, description: str) -> Parser:
+    parser = Parser(prog=f"keras-seq2seq {command}", description=description)
+    add_keras_option(parser)
+    parser.add_argument("--logs", default="logs", help="where to find the latest run if none is named (default logs)")
+    return parser
+
+
+def _add_search_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--beam", type=int, metavar="N", help="beam search of this width; default: greedy")
+    parser.add_argument("--length-penalty", type=float, help="with --beam: alpha of Wu et al. (default 0.6)")
+
+
+def _split_run(arguments: list[str], logs: str) -> tuple[str | Path, list[str]]:
+    """Tells the run from the texts: it comes first and is a folder, a `.keras` file, a path, or `latest`."""
+    first = arguments[0] if arguments else ""
+    if first == "latest":
+        return latest_run(logs), arguments[1:]
+    if first and (Path(first).is_dir() or first.endswith(".keras") or (os.sep in first and " " not in first)):
+        return first, arguments[1:]
+    return latest_run(logs), arguments
+
+
+def _load(run: str | Path, keras: int | None) -> "Seq2Seq":
+    choose_keras(keras)
+    with framework.quiet_start():
+        framework.versions()
+
+    from keras_seq2seq.saving import load
+
+    return load(run)
+
+
+def _strategy(options: argparse.Namespace) -> "Strategy":
+    from keras_seq2seq.decoding import GREEDY, Beam, Sampling
+
+    def given(**names: str) -> dict:
+        found = {name: getattr(options, option, None) for name, option in names.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+    drawing = given(temperature="temperature", top_k="top_k", seed="seed")
+    searching = given(width="beam", nbest="nbest", length_penalty="length_penalty")
+    if getattr(options, "sample", False):
+        if searching:
+            raise InputError("--sample does not go with --beam, --nbest or --length-penalty")
+        return Sampling(**drawing)
+    if drawing:
+        raise InputError("--temperature, --top-k and --seed go with --sample")
+    if searching and "width" not in searching:
+        raise InputError("--nbest and --length-penalty go with --beam")
+    return Beam(**searching) if searching else GREEDY

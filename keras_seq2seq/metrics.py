@@ -1,0 +1,111 @@
+"""How good the answers are: error rates over sentences and over tokens, where several answers may be right."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from keras_seq2seq.batching import batches, encode_pairs
+from keras_seq2seq.config import InputError
+from keras_seq2seq.corpora import Pair
+from keras_seq2seq.decoding import GREEDY, Strategy
+from keras_seq2seq.model import Seq2Seq
+from keras_seq2seq.vocabulary import tokenize
+
+
+def edit_distances(answers: Sequence[list[str]], references: Sequence[list[str]]) -> list[int]:
+    """Returns how many tokens to insert, delete or replace to make each answer its reference (Levenshtein, 1966)."""
+    sparse = [
+        tf.ragged.constant(list(side), ragged_rank=1, dtype=tf.string).to_sparse() for side in (answers, references)
+    ]
+    shape = tf.maximum(*(side.dense_shape for side in sparse))
+    # With an empty side throughout, the operation wants at least one column.
+    answers, references = (tf.sparse.reset_shape(side, tf.maximum(shape, [0, 1])) for side in sparse)
+    return [int(distance) for distance in tf.edit_distance(answers, references, normalize=False)]
+
+
+def error_rates(answers: Sequence[list[str]], references: Sequence[Sequence[list[str]]]) -> dict[str, float]:
+    """Holds answers against their references, as the SIGMORPHON and CMUdict scorers do.
+
+    Args:
+        answers: the tokens of each answer.
+        references: for each answer, the tokens of each reference; the nearest one counts (ties: the shorter).
+
+    Returns:
+        `exact_match`: share of answers that equal a reference; `word_error_rate`: the share that does not, in
+        percent; `token_error_rate`: edit distances over lengths of the nearest references, summed, in percent.
+    """
+    owners = [number for number, choices in enumerate(references) for _ in choices]
+    flat = [reference for choices in references for reference in choices]
+    nearest = [(math.inf, 0)] * len(answers)
+    for owner, reference, distance in zip(
+        owners, flat, edit_distances([answers[o] for o in owners], flat), strict=True
+    ):
+        nearest[owner] = min(nearest[owner], (distance, len(reference)))
+    wrong = sum(distance > 0 for distance, _ in nearest)
+    errors, length = (sum(column) for column in zip(*nearest, strict=True))
+    return {
+        "exact_match": 1 - wrong / len(answers),
+        "word_error_rate": 100 * wrong / len(answers),
+        "token_error_rate": 100 * errors / length if length else math.inf,
+    }
+
+
+def overlap_scores(answers: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Returns corpus BLEU (over our tokens) and chrF by `sacrebleu`; nothing where it is not installed."""
+    try:
+        import sacrebleu
+    except ImportError:
+        return {}
+    most = max(len(choices) for choices in references)
+    streams = [[choices[i] if i < len(choices) else None for choices in references] for i in range(most)]
+    bleu = sacrebleu.corpus_bleu(list(answers), streams, tokenize="none", force=True)
+    return {"bleu": bleu.score, "chrf": sacrebleu.corpus_chrf(list(answers), streams).score}
+
+
+def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strategy = GREEDY) -> dict[str, float]:
+    """Measures a model on sources with one or more right answers.
+
+    Args:
+        model: a trained model.
+        references: each source with its right answers.
+        strategy: how to decode.
+
+    Returns:
+        `sources`, `references` (how many), `loss` and `perplexity` per token and `token_accuracy` (with teacher
+        forcing, over all references), the rates of `error_rates` and, with `sacrebleu`, `bleu` and `chrf`.
+
+    Raises:
+        InputError: a reference has no token in the model's way of cutting texts.
+    """
+    pairs: list[Pair] = [(source, target) for source, targets in references.items() for target in targets]
+    everything = dataclasses.replace(model.config, max_length=1_000_000, batch_size=128, length_buckets=8)
+    examples = encode_pairs(pairs, model.source_vocabulary, model.target_vocabulary, everything)
+    if len(examples.pairs) < len(pairs):
+        source, target = next(pair for pair in pairs if pair not in set(examples.pairs))
+        raise InputError(f"the pair {source!r}, {target!r} has no {everything.target_tokens} token on a side")
+    if getattr(model, "optimizer", None) is None:
+        model.compile()  # Keras measures compiled models only
+    teacher_forced = model.evaluate(batches(examples, everything), verbose=0, return_dict=True)
+
+    vocabulary = model.target_vocabulary
+    said = model.predict_text(list(references), strategy)
+    answers = [tokens_of([text], vocabulary.unit)[0] for text in said]
+    right = [tokens_of(targets, vocabulary.unit) for targets in references.values()]
+    joined = [[" ".join(reference) for reference in choices] for choices in right]
+    return {
+        "sources": len(references),
+        "references": len(pairs),
+        "loss": teacher_forced["loss"],
+        "perplexity": math.exp(min(teacher_forced["loss"], 700)),
+        "token_accuracy": teacher_forced["token_accuracy"],
+        **error_rates(answers, right),
+        **overlap_scores([" ".join(answer) for answer in answers], joined),
+    }
+
+
+def tokens_of(texts: Sequence[str], unit: str) -> list[list[str]]:
+    """Cuts texts into tokens, as plain strings."""
+    rows = tokenize(tf.constant(list(texts), tf.string), unit)
+    return [[token.decode() for token in row] for row in rows.numpy().tolist()]

@@ -1,0 +1,90 @@
+"""Lines in, lines out: files, pipes and people at a keyboard, without losing or half-writing anything."""
+
+import contextlib
+import io
+import os
+import queue
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TextIO
+
+from keras_seq2seq.config import InputError
+
+
+def lines_of(path: str | None) -> Iterator[str]:
+    name = path or "standard input"
+    try:
+        stream = open(path, "rb") if path else sys.stdin.buffer  # noqa: SIM115 - closed with the process
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    for number, raw in enumerate(stream, start=1):
+        try:
+            yield raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise InputError(f"{name}, line {number}: not UTF-8 (byte {error.start + 1})") from None
+
+
+def prompted(lines: Iterator[str]) -> Iterator[str]:
+    """Shows a prompt before each line that a person types."""
+    while True:
+        print("> ", end="", file=sys.stderr, flush=True)
+        try:
+            yield next(lines)
+        except StopIteration:
+            print(file=sys.stderr)
+            return
+
+
+def batches(lines: Iterable[str], most: int, wait: bool) -> Iterator[list[str]]:
+    """Groups lines. Unless told to wait for a full batch, it hands on what has come so far.
+
+    So one slow line through a pipe is answered at once, and a fast stream in full batches.
+    """
+    if wait or most == 1:
+        lines = iter(lines)
+        while batch := [line for _, line in zip(range(most), lines, strict=False)]:
+            yield batch
+        return
+    waiting: queue.Queue = queue.Queue(maxsize=most)
+
+    def read() -> None:
+        try:
+            for line in lines:
+                waiting.put(line)
+            waiting.put(None)
+        except InputError as error:
+            waiting.put(error)
+
+    threading.Thread(target=read, daemon=True).start()
+    while isinstance(item := waiting.get(), str):
+        batch = [item]
+        with contextlib.suppress(queue.Empty):
+            while len(batch) < most and isinstance(item := waiting.get_nowait(), str):
+                batch.append(item)
+        yield batch
+        if not isinstance(item, str):
+            break
+    if isinstance(item, InputError):
+        raise item
+
+
+@contextlib.contextmanager
+def output(path: str | None) -> Iterator[TextIO]:
+    """Yields standard output, or a file that appears under its name when all is written."""
+    if path is None:
+        # Answers are UTF-8 whatever the terminal's locale: what goes in comes out.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")
+        yield sys.stdout
+        return
+    unfinished = Path(f"{path}.{os.getpid()}.unfinished")
+    try:
+        with open(unfinished, "w", encoding="utf-8", newline="\n") as file:
+            yield file
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from None
+    finally:
+        unfinished.unlink(missing_ok=True)
