@@ -6,15 +6,21 @@ from typing import Any
 from keras_seq2seq import framework
 
 _HOMES = {
+    "GREEDY": "decoding",
+    "Beam": "decoding",
     "Configuration": "config",
+    "Greedy": "decoding",
     "InputError": "config",
     "Decoder": "decoder",
     "Encoder": "encoder",
     "Inspect": "callbacks",
+    "Sampling": "decoding",
     "Seq2Seq": "model",
     "Vocabulary": "vocabulary",
     "batches": "batching",
     "encode_pairs": "batching",
+    "evaluate": "metrics",
+    "export": "serving",
     "keras": "framework",
     "load": "saving",
     "read_pairs": "corpora",

@@ -50,6 +50,12 @@ def run_command(command: Callable[..., None], arguments: Sequence[str], **option
     except BrokenPipeError:
         # Whoever read our output (`head`, say) has had enough. Python must not try to flush the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        # TensorFlow's own class cannot be named here without importing TensorFlow.
+        if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":
+            raise
+        print("error: out of memory; choose smaller sizes (--units, --embedding-dim, --batch-size)", file=sys.stderr)
+        return BAD_INPUT
     return 0
 
 

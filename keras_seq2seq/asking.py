@@ -97,7 +97,7 @@ def export(arguments: Sequence[str]) -> None:
     model = _load(options.run, options.keras)
 
     from keras_seq2seq.decoding import Beam
-    from keras_seq2seq.export import export as write
+    from keras_seq2seq.serving import export as write
 
     write(model, options.folder, Beam(options.beam, options.beam))
     print(f"SavedModel: {options.folder} (signatures: serving_default, beam)")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 TOKENS = ("word", "char", "space")
+LARGEST = 2**31 - 1  # that ids, seeds and sizes can be
 INITIALIZERS = ("glorot_uniform", "orthogonal")
 
 
@@ -85,12 +86,14 @@ class Configuration:
                 raise InputError(f"{flag} is {value!r}; choose one of: {', '.join(choices)}")
             if least is not None and not least <= value < float("inf"):
                 raise InputError(f"{flag} is {value}; it must be a finite number, {least:g} or more")
+            if isinstance(value, int) and value > LARGEST:
+                raise InputError(f"{flag} is {value}; it must be at most {LARGEST}")
         for name in ("learning_rate", "adam_epsilon"):
             if getattr(self, name) == 0:
                 raise InputError(f"{flag_of(name)} is 0; it must be greater than 0")
         if self.valid_share >= 1:
             raise InputError(f"--valid-share is {self.valid_share}; it must be below 1")
-        if self.as_published and (self.data or self.corpus != "notebook"):
+        if self.as_published and (self.data is not None or self.corpus != "notebook"):
             raise InputError("--as-published rebuilds the notebook's run; leave out --data and --corpus")
 
     def to_dict(self) -> dict[str, Any]:
@@ -139,7 +142,7 @@ def starting_point(values: Mapping[str, Any]) -> Configuration:
     """
     if values.get("as_published"):
         return PUBLISHED
-    if values.get("data") or values.get("corpus", "notebook") != "notebook":
+    if values.get("data") is not None or values.get("corpus", "notebook") != "notebook":
         return SMALL
     return Configuration()
 

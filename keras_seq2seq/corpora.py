@@ -109,11 +109,11 @@ def chatterbot() -> list[Pair]:
 
 def load_pairs(config: Configuration) -> tuple[list[Pair], list[Pair]]:
     """Returns the training pairs and the validation pairs (possibly none) that `config` names."""
-    if config.data:
+    if config.data is not None:
         train = read_pairs(config.data)
     else:
         train = chatterbot() if config.corpus == "chatterbot" else list(NOTEBOOK)
-    if config.valid:
+    if config.valid is not None:
         return train, read_pairs(config.valid)
     return hold_out(train, config.valid_share)
 
