@@ -1,12 +1,15 @@
-"""What one sees while the model learns: the notebook's printed tensors, on the console."""
+"""What happens between the updates: printing the notebook's tensors, stopping, and saving."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_seq2seq.config import Configuration
 from keras_seq2seq.framework import keras
 from keras_seq2seq.losses import label_mask, masked_mean, token_crossentropy
 from keras_seq2seq.model import Batch
+from keras_seq2seq.saving import LAST_FILE, MODEL_FILE, save
 
 
 class Inspect(keras.callbacks.Callback):
@@ -54,20 +57,80 @@ class Inspect(keras.callbacks.Callback):
             )
 
 
+class Remembering:
+    """Mix-in for a stock callback: its counters are saved with the model, so that a resumed run goes on with them."""
+
+    remembered = ("best", "wait")
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        super().on_train_begin(logs)
+        for name, value in self.model.progress.get(type(self).__name__, {}).items():
+            setattr(self, name, value)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        values = {name: getattr(self, name) for name in self.remembered}
+        self.model.progress[type(self).__name__] = {
+            name: None if value is None else float(value) for name, value in values.items()
+        }
+
+
+class EarlyStopping(Remembering, keras.callbacks.EarlyStopping):
+    """Keras's own, with a memory."""
+
+
+class HalveOnPlateau(Remembering, keras.callbacks.ReduceLROnPlateau):
+    """Keras's own, with a memory. The learning rate itself is saved with the optimizer."""
+
+
 class SaveEachEpoch(keras.callbacks.Callback):
-    """Saves the whole model at the end of every epoch.
+    """Saves the whole model at the end of every epoch; it has to come last, after what counts epochs.
+
+    `last.keras` is always the last finished epoch. `model.keras` is the best one by `metric` where there are
+    validation pairs, else the last too. Each file is whole at every moment.
 
     Args:
-        path: the `.keras` file; at every moment it is a whole one.
+        run: the run's folder.
+        metric: what "best" means: the smallest loss, the largest of anything else; None: the last epoch.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, run: Path, metric: str | None = None) -> None:
         super().__init__()
-        self.path = path
+        self.run = run
+        self.metric = metric
         self.epochs_saved = 0
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        from keras_seq2seq.saving import save
+        progress = self.model.progress
+        progress["epoch"] = self.epochs_saved = epoch + 1
+        if self.is_best(logs):
+            # Before `last.keras`: stopped in between, the resumed run makes this epoch and its file again.
+            save(self.model, self.run / MODEL_FILE)
+        save(self.model, self.run / LAST_FILE)
 
-        save(self.model, self.path)
-        self.epochs_saved = epoch + 1
+    def is_best(self, logs: dict[str, float]) -> bool:
+        """Compares with the best value so far, and keeps it in mind."""
+        if self.metric is None:
+            return True
+        value = float(logs[self.metric])
+        best = self.model.progress.get("best")
+        better = best is None or (value < best if self.metric.endswith("loss") else value > best)
+        if better:
+            self.model.progress["best"] = value
+        return better
+
+
+def stopping_callbacks(config: Configuration) -> list[keras.callbacks.Callback]:
+    """Returns the callbacks that stop training early or lower the learning rate, as configured."""
+    callbacks = []
+    if config.early_stopping:
+        metric, patience = config.stopping_rule()
+        callbacks.append(EarlyStopping(monitor=metric, patience=patience, mode=_mode(metric), verbose=1))
+    if config.learning_rate_schedule == "plateau":
+        options = {"monitor": config.best, "mode": _mode(config.best), "patience": config.plateau_patience}
+        callbacks.append(HalveOnPlateau(factor=0.5, verbose=1, min_delta=0.0, **options))
+    return callbacks
+
+
+def _mode(metric: str) -> str:
+    return "min" if metric.endswith("loss") else "max"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 TOKENS = ("word", "char", "space")
+METRICS = ("val_loss", "val_token_accuracy", "val_exact_match", "loss", "token_accuracy")
 LARGEST = 2**31 - 1  # that ids, seeds and sizes can be
 INITIALIZERS = ("glorot_uniform", "orthogonal")
 
@@ -71,12 +72,23 @@ class Configuration:
     learning_rate: float = _option(1e-3, "Adam's learning rate", least=0)
     adam_epsilon: float = _option(1e-7, "Adam's epsilon", least=0)
     clip_norm: float = _option(0.0, "scale gradients down to this global norm; 0: never", least=0)
+    learning_rate_schedule: str = _option(
+        "constant",
+        "inverse_sqrt: warm up, then fall with the inverse root of the updates; plateau: halve when --best stalls",
+        choices=("constant", "inverse_sqrt", "plateau"),
+    )
+    warmup_updates: int = _option(400, "with inverse_sqrt: updates until --learning-rate is reached", least=1)
+    plateau_patience: int = _option(3, "with plateau: epochs without a better value before halving", least=1)
+    best: str = _option("val_loss", "keep the epoch that is best by this, given validation pairs", choices=METRICS)
+    early_stopping: str | None = _option(None, "METRIC:PATIENCE: stop after so many epochs without a better value")
+    deterministic: bool = _option(False, "same seed, same bits: slower operations with a fixed order")
     jit_compile: bool = _option(False, "compile the training step with XLA")
     seed: int = _option(0, "seed of everything random", least=0)
     # Run
     inspect: int = _option(10, "print loss, mask and predictions every N updates; 0: a progress bar alone", least=0)
     logs: str = _option("logs", "folder of all runs")
     run: str | None = _option(None, "name of this run's folder; default: corpus, date and time")
+    resume: bool = _option(False, "go on with the run that --run names, from its last finished epoch")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -95,6 +107,25 @@ class Configuration:
             raise InputError(f"--valid-share is {self.valid_share}; it must be below 1")
         if self.as_published and (self.data is not None or self.corpus != "notebook"):
             raise InputError("--as-published rebuilds the notebook's run; leave out --data and --corpus")
+
+        if self.resume and not self.run:
+            raise InputError("--resume goes on with a run; name it with --run")
+        if self.early_stopping is not None:
+            self.stopping_rule()
+
+    def stopping_rule(self) -> tuple[str, int]:
+        """Returns the metric and the patience of `early_stopping`.
+
+        Raises:
+            InputError: it is not METRIC:PATIENCE.
+        """
+        metric, _, patience = (self.early_stopping or "").partition(":")
+        if metric not in METRICS or not patience.isdecimal() or not 1 <= int(patience) <= LARGEST:
+            raise InputError(
+                f"--early-stopping is {self.early_stopping!r}; give METRIC:PATIENCE, a patience of 1 or more "
+                f"and one of: {', '.join(METRICS)}"
+            )
+        return metric, int(patience)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns all values by name, ready for JSON."""

@@ -1,5 +1,6 @@
 """The model: encoder and decoder put together, the training step, and text in, text out."""
 
+import types
 from typing import Any
 
 import tensorflow as tf
@@ -60,6 +61,7 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
         self.source_vocabulary = source_vocabulary
         self.target_vocabulary = target_vocabulary
         self.answer_limit = answer_limit
+        self._progress = types.SimpleNamespace(value={})
         sizes = {
             "embedding_dim": config.embedding_dim,
             "units": config.units,
@@ -72,6 +74,11 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.accuracy_tracker = keras.metrics.Mean(name="token_accuracy")
         self.exact_tracker = keras.metrics.Mean(name="exact_match")
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        """How far training has come: counters of callbacks and the like, saved with the model."""
+        return self._progress.value
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
         source, decoder_input = inputs
@@ -187,6 +194,7 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
             "source_vocabulary": self.source_vocabulary.get_config(),
             "target_vocabulary": self.target_vocabulary.get_config(),
             "answer_limit": self.answer_limit,
+            "progress": self.progress,
         }
 
     @classmethod
@@ -197,6 +205,7 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
             Vocabulary.from_config(config["target_vocabulary"]),
             config["answer_limit"],
         )
+        model.progress.update(config.get("progress", {}))
         return model.create_weights()
 
 

@@ -11,7 +11,8 @@ from keras_seq2seq.config import InputError
 from keras_seq2seq.framework import keras, keras_major
 from keras_seq2seq.model import FORMAT, Seq2Seq
 
-MODEL_FILE = "model.keras"
+MODEL_FILE = "model.keras"  # the model to ask: the best epoch where there are validation pairs, else the last
+LAST_FILE = "last.keras"  # the last finished epoch: where a run is resumed
 
 
 def save(model: Seq2Seq, path: str | os.PathLike) -> None:

@@ -7,13 +7,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import tensorflow as tf
+
 from keras_seq2seq.batching import Examples, batches, encode_pairs, make_buckets, training_batches
-from keras_seq2seq.callbacks import Inspect, SaveEachEpoch
+from keras_seq2seq.callbacks import Inspect, SaveEachEpoch, stopping_callbacks
 from keras_seq2seq.config import Configuration, InputError
 from keras_seq2seq.corpora import Pair
 from keras_seq2seq.framework import keras
 from keras_seq2seq.model import Seq2Seq
-from keras_seq2seq.saving import MODEL_FILE, save
+from keras_seq2seq.resuming import fingerprint, load_stopped
+from keras_seq2seq.saving import MODEL_FILE, load
+from keras_seq2seq.schedules import learning_rate
 from keras_seq2seq.vocabulary import NOTEBOOK_TOKENS, Vocabulary
 
 SHOWN = 5  # pairs that are shown, while training and at the end
@@ -38,41 +42,85 @@ def train(
         KeyboardInterrupt: Ctrl-C; the last finished epoch has been saved.
     """
     keras.utils.set_random_seed(config.seed)
-    source_vocabulary, target_vocabulary = build_vocabularies(train_pairs, config)
-    examples = prepare(train_pairs, "training", source_vocabulary, target_vocabulary, config)
-    valid = prepare(valid_pairs, "validation", source_vocabulary, target_vocabulary, config) if valid_pairs else None
-    print(f"Vocabulary: {len(source_vocabulary)} source and {len(target_vocabulary)} target tokens")
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    check_metrics(config, bool(valid_pairs))
+    data = fingerprint(train_pairs, list(valid_pairs))
+    if config.resume:
+        run = Path(config.logs, config.run)
+        model = load_stopped(run, config, data)
+        print(f"Resuming {run} after epoch {model.progress['epoch']}")
+        vocabularies = (model.source_vocabulary, model.target_vocabulary)
+    else:
+        vocabularies = build_vocabularies(train_pairs, config)
+    examples = prepare(train_pairs, "training", *vocabularies, config)
+    valid = prepare(valid_pairs, "validation", *vocabularies, config) if valid_pairs else None
+    print("Vocabulary: {} source and {} target tokens".format(*map(len, vocabularies)))
+    if not config.resume:
+        model = new_model(config, *vocabularies, longest_target=int(examples.labels.bounding_shape()[1]))
+        model.progress.update(epoch=0, data=data)
+        run = new_run_folder(config)
 
-    answer_limit = 2 * int(examples.labels.bounding_shape()[1])
-    model = Seq2Seq(config, source_vocabulary, target_vocabulary, answer_limit).create_weights()
-    optimizer = keras.optimizers.Adam(config.learning_rate, epsilon=config.adam_epsilon)
-    model.compile(optimizer, jit_compile=config.jit_compile)
-
-    run = new_run_folder(config)
-    keeper = SaveEachEpoch(run / MODEL_FILE)
-    views = [keras.callbacks.TensorBoard(str(run), write_graph=False, update_freq=1, profile_batch=0), keeper]
+    updates = config.updates_per_epoch or make_buckets(examples, config).batch_count
+    done = model.progress["epoch"]
+    finished = done >= config.epochs or has_stopped(model, config)
+    keeper = SaveEachEpoch(run, config.best if valid else None)
+    views = [keras.callbacks.TensorBoard(str(run), write_graph=False, update_freq=1, profile_batch=0)]
     if config.inspect:
         views.append(Inspect(first_batch(examples, config), config.inspect))
-    updates = config.updates_per_epoch or make_buckets(examples, config).batch_count
     try:
-        model.fit(
-            training_batches(examples, config),
-            epochs=config.epochs,
-            steps_per_epoch=updates,
-            validation_data=batches(valid, config) if valid else None,
-            callbacks=[*views, *callbacks],
-            verbose=0 if config.inspect else 1 if sys.stdout.isatty() else 2,
-            shuffle=False,
-        )
+        if finished:
+            print("It has finished already; nothing is left to train.")
+        else:
+            model.fit(
+                training_batches(examples, config, first_batch=done * updates),
+                initial_epoch=done,
+                epochs=config.epochs,
+                steps_per_epoch=updates,
+                validation_data=batches(valid, config) if valid else None,
+                callbacks=[*views, *callbacks, *stopping_callbacks(config), keeper],
+                verbose=0 if config.inspect else 1 if sys.stdout.isatty() else 2,
+                shuffle=False,
+            )
     except KeyboardInterrupt:
-        saved = f"epoch {keeper.epochs_saved} is saved in {keeper.path}" if keeper.epochs_saved else "no epoch finished"
-        print(f"\nInterrupted: {saved}")
+        done = model.progress["epoch"]
+        print(f"\nInterrupted: {f'epoch {done} is saved in {run}' if done else 'no epoch finished, nothing is saved'}")
         raise
-    save(model, keeper.path)
 
-    show_answers(model, (valid or examples).pairs[:SHOWN])
-    print(f"\nRun:   {run}\nModel: {keeper.path}\nWatch: tensorboard --logdir {config.logs}")
+    best = load(run / MODEL_FILE)
+    show_answers(best, (valid or examples).pairs[:SHOWN])
+    print(f"\nRun:   {run}\nModel: {run / MODEL_FILE}\nWatch: tensorboard --logdir {config.logs}")
+    return best
+
+
+def new_model(
+    config: Configuration, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, longest_target: int
+) -> Seq2Seq:
+    """Makes a model with fresh weights, ready to be trained; it may say twice as much as the longest target."""
+    model = Seq2Seq(config, source_vocabulary, target_vocabulary, answer_limit=2 * longest_target).create_weights()
+    optimizer = keras.optimizers.Adam(learning_rate(config), epsilon=config.adam_epsilon)
+    model.compile(optimizer, jit_compile=config.jit_compile)
     return model
+
+
+def has_stopped(model: Seq2Seq, config: Configuration) -> bool:
+    """Says whether early stopping had ended the run that is to be resumed."""
+    waited = model.progress.get("EarlyStopping", {}).get("wait", 0)
+    return bool(config.early_stopping) and waited >= config.stopping_rule()[1]
+
+
+def check_metrics(config: Configuration, validated: bool) -> None:
+    """Refuses to watch a validation metric where there are no validation pairs.
+
+    Raises:
+        InputError: it is asked for.
+    """
+    watched = [("--early-stopping", config.stopping_rule()[0])] if config.early_stopping else []
+    if config.learning_rate_schedule == "plateau":
+        watched.append(("--learning-rate-schedule plateau", config.best))
+    for flag, metric in watched:
+        if metric.startswith("val_") and not validated:
+            raise InputError(f"{flag} watches {metric}, which needs --valid or --valid-share")
 
 
 def build_vocabularies(pairs: list[Pair], config: Configuration) -> tuple[Vocabulary, Vocabulary]:

@@ -1,0 +1,57 @@
+"""Going on with a run that was stopped: what has to be the same, and where it stands."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+
+from keras_seq2seq.config import Configuration, InputError, flag_of
+from keras_seq2seq.corpora import Pair
+from keras_seq2seq.model import Seq2Seq
+from keras_seq2seq.saving import LAST_FILE, load
+
+# What may change without changing what the run computes. More epochs only make it longer.
+FREE = ("epochs", "inspect", "logs", "resume", "data", "valid")
+
+
+def fingerprint(train_pairs: list[Pair], valid_pairs: list[Pair]) -> dict[str, list]:
+    """Returns for each set of pairs how many there are, and a digest of them."""
+
+    def digest(pairs: list[Pair]) -> str:
+        return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()[:16]
+
+    return {
+        name: [len(pairs), digest(pairs)] for name, pairs in (("training", train_pairs), ("validation", valid_pairs))
+    }
+
+
+def load_stopped(run: Path, config: Configuration, data: dict[str, list]) -> Seq2Seq:
+    """Loads the last finished epoch of a run, with its optimizer and counters.
+
+    Args:
+        run: the run's folder.
+        config: of the command that resumes.
+        data: its `fingerprint`.
+
+    Raises:
+        InputError: there is nothing to resume, or configuration, data or Keras differ; the message says how.
+    """
+    if not (run / LAST_FILE).exists():
+        raise InputError(f"{run}: has no finished epoch to resume; start it without --resume")
+    model = load(run / LAST_FILE)
+    if getattr(model, "optimizer", None) is None:
+        raise InputError(
+            f"{run}: was trained on the other Keras, whose optimizer's state cannot be taken over; use --keras"
+        )
+    differences = []
+    for field in dataclasses.fields(Configuration):
+        before, now = getattr(model.config, field.name), getattr(config, field.name)
+        if before != now and field.name not in FREE:
+            differences.append(f"{flag_of(field.name)} was {before}, is {now}")
+    for name, (count, digest) in model.progress["data"].items():
+        if [count, digest] != data[name]:
+            changed = f"{count} pairs, now {data[name][0]}" if count != data[name][0] else f"other {count} pairs"
+            differences.append(f"{name} data was {changed}")
+    if differences:
+        raise InputError(f"{run}: cannot be resumed: " + "; ".join(differences))
+    return model

@@ -1,0 +1,123 @@
+"""Resuming: a run that was killed, at any moment and any number of times, ends like the one that was left alone."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from keras_seq2seq import framework
+
+TRAIN = Path(__file__).resolve().parent.parent / "train.py"
+EPOCHS = 12
+OPTIONS = ["--deterministic", "--epochs", str(EPOCHS), "--source-tokens", "char", "--target-tokens", "space"]
+OPTIONS += ["--units", "24", "--embedding-dim", "8", "--batch-size", "16", "--inspect", "0"]
+OPTIONS += ["--learning-rate-schedule", "plateau", "--plateau-patience", "1", "--early-stopping", "val_loss:50"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with pairs to learn: a word, and the word spelt backwards."""
+    folder = tmp_path_factory.mktemp("resuming")
+    draw = random.Random(0)
+    words = sorted({"".join(draw.choices("abcdef", k=draw.randint(2, 9))) for _ in range(400)})
+    lines = [f"{word}\t{' '.join(reversed(word))}\n" for word in words]
+    (folder / "train.tsv").write_text("".join(lines[40:]), encoding="utf-8")
+    (folder / "valid.tsv").write_text("".join(lines[:40]), encoding="utf-8")
+    return folder
+
+
+def command(folder: Path, run: str, *more: str) -> list[str]:
+    data = ["--data", str(folder / "train.tsv"), "--valid", str(folder / "valid.tsv"), "--logs", str(folder / "logs")]
+    return [sys.executable, str(TRAIN), *data, "--run", run, *OPTIONS, *more]
+
+
+def finish(folder: Path, run: str, *more: str) -> subprocess.CompletedProcess:
+    return subprocess.run(command(folder, run, *more), capture_output=True, text=True, timeout=300)
+
+
+def contents(file: Path) -> tuple[dict, dict[str, np.ndarray]]:
+    """Returns the configuration and all arrays, weights and optimizer, of a `.keras` file."""
+    with zipfile.ZipFile(file) as archive:
+        config = json.loads(archive.read("config.json"))
+        arrays = {}
+        with archive.open("model.weights.h5") as weights, h5py.File(weights) as store:
+            store.visititems(lambda name, item: arrays.update({name: item[()]}) if hasattr(item, "shape") else None)
+    return config["config"], arrays
+
+
+def assert_same_file(one: Path, other: Path) -> None:
+    (config, arrays), (other_config, other_arrays) = contents(one), contents(other)
+    assert config["progress"] == other_config["progress"]
+    assert arrays.keys() == other_arrays.keys()
+    for name, array in arrays.items():
+        assert array.tobytes() == other_arrays[name].tobytes(), name
+
+
+@pytest.fixture(scope="module")
+def left_alone(folder):
+    result = finish(folder, "alone")
+    assert result.returncode == 0, result.stderr
+    return folder / "logs" / "alone"
+
+
+def test_a_killed_run_ends_like_the_one_left_alone(folder, left_alone):
+    draw = random.Random(framework.keras_major())
+    run = folder / "logs" / "killed"
+    for kill in range(3):
+        process = subprocess.Popen(
+            command(folder, "killed", *(["--resume"] if kill else [])), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        before = run.joinpath("last.keras").stat().st_mtime_ns if kill else 0
+        # Once it has finished an epoch of its own: at any moment of the next ones, saving included.
+        while process.poll() is None:
+            if run.joinpath("last.keras").exists() and run.joinpath("last.keras").stat().st_mtime_ns > before:
+                time.sleep(draw.uniform(0, 0.5))
+                os.kill(process.pid, signal.SIGKILL)
+            time.sleep(0.01)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        contents(run / "last.keras")
+        contents(run / "model.keras")
+    stopped_after = contents(run / "last.keras")[0]["progress"]["epoch"]
+    assert stopped_after < EPOCHS  # or else nothing was left to resume
+
+    result = finish(folder, "killed", "--resume")
+    assert result.returncode == 0, result.stderr
+    assert f"after epoch {stopped_after}" in result.stdout
+    assert contents(run / "last.keras")[0]["progress"]["epoch"] == EPOCHS
+    assert_same_file(run / "last.keras", left_alone / "last.keras")
+    assert_same_file(run / "model.keras", left_alone / "model.keras")
+
+
+def test_a_finished_run_has_nothing_left(folder, left_alone):
+    before = (left_alone / "last.keras").read_bytes()
+    result = finish(folder, "alone", "--resume")
+    assert result.returncode == 0 and "nothing is left to train" in result.stdout
+    assert (left_alone / "last.keras").read_bytes() == before
+
+
+def refusal(folder: Path, run: str, *more: str) -> str:
+    result = finish(folder, run, "--resume", *more)
+    assert result.returncode == 2
+    [line] = result.stderr.splitlines()
+    return line
+
+
+def test_what_differs_is_named_and_refused(folder, left_alone):
+    before = (left_alone / "last.keras").read_bytes()
+    line = refusal(folder, "alone", "--units", "25", "--seed", "3")
+    assert "--units was 24, is 25" in line and "--seed was 0, is 3" in line and "--epochs" not in line
+    shorter = folder / "shorter.tsv"
+    shorter.write_text((folder / "valid.tsv").read_text(encoding="utf-8").split("\n", 1)[1], encoding="utf-8")
+    assert "validation data was 40 pairs, now 39" in refusal(folder, "alone", "--valid", str(shorter))
+    assert (left_alone / "last.keras").read_bytes() == before
+    assert "has no finished epoch to resume" in refusal(folder, "nobody")

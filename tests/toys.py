@@ -1,0 +1,115 @@
+"""Small worlds that several test files share: processes, vocabularies and models one can follow by hand."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_seq2seq import Configuration, Seq2Seq, Vocabulary, framework, keras
+from keras_seq2seq.vocabulary import SPECIAL
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE = 600  # seconds until a process counts as hung; nothing here comes near it
+
+
+def environment(keras_major="same", **changes):
+    """Returns the variables of a new process: the Keras of this one, 2, 3, or none chosen (None)."""
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1", **changes}
+    if keras_major is None:
+        variables.pop(framework.SWITCH, None)
+    elif keras_major != "same":
+        variables[framework.SWITCH] = "1" if keras_major == 2 else "0"
+    return variables
+
+
+def run_python(code, *arguments, keras_major="same", cwd=None, **changes):
+    """Runs `code` in a fresh Python and returns the finished process; the caller judges it."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        env=environment(keras_major, **changes),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+
+def output_of(code, *arguments, **options):
+    """Runs `code` in a fresh Python and returns what it printed; it has to succeed."""
+    done = run_python(code, *arguments, **options)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def array(variable):
+    """Returns a variable of either Keras as a NumPy array."""
+    return np.array(tf.convert_to_tensor(variable))
+
+
+def numpy_rnn(model, tokens, state):
+    """Runs the SimpleRNN of an encoder or decoder over one row by hand; returns the outputs `(time, units)`."""
+    embeddings = array(model.embedding.embeddings)
+    cell = model.rnn.cell
+    kernel, recurrent_kernel, bias = map(array, (cell.kernel, cell.recurrent_kernel, cell.bias))
+    outputs = []
+    for token in tokens:
+        state = np.tanh(embeddings[token] @ kernel + state @ recurrent_kernel + bias)
+        outputs.append(state)
+    return np.array(outputs)
+
+
+WORDS = Vocabulary([*SPECIAL, *"b c d e f".split()], "space")  # b: 5, ..., f: 9
+
+
+def make_model(seed=1, vocabulary=WORDS, answer_limit=8, **options):
+    """Returns a small model with weights that `seed` decides, wide enough apart that no two logits are close."""
+    keras.utils.set_random_seed(seed)
+    config = Configuration(**{"embedding_dim": 4, "units": 6, "embedding_stddev": 0.5, **options})
+    return Seq2Seq(config, vocabulary, vocabulary, answer_limit).create_weights()
+
+
+def padded(rows, extra=0):
+    """Returns rows of ids as one int32 tensor, with `extra` more columns of padding."""
+    time = max(map(len, rows)) + extra
+    return tf.constant([list(row) + [0] * (time - len(row)) for row in rows], tf.int32)
+
+
+def make_batch(sources, targets, extra=0):
+    """Returns `((source, decoder_input), labels)` from rows of word ids, the special tokens put around them."""
+    return (
+        (
+            padded([[2, *source] for source in sources], extra),
+            padded([[3, *target] for target in targets], extra),
+        ),
+        padded([[*target, 4] for target in targets], extra),
+    )
+
+
+# A long and a short pair in the first batch, two short ones in the second: 8 labels and 4, 4 rows in all.
+BATCHES = [
+    make_batch([[5, 6, 7], [8]], [[9, 8, 7, 6, 5], [6]]),
+    make_batch([[6], [9, 9]], [[5], [7]]),
+]
+
+# For two replicas: the first has more labels than the second, an odd row more, or all there is.
+UNEQUAL_BATCHES = [
+    make_batch([[5, 6, 7], [8], [5, 5], [6]], [[9, 8, 7, 6, 5], [6, 6, 7, 8], [7], [8]]),
+    make_batch([[6], [9, 9], [5]], [[5, 5, 5], [7, 7], [6]]),
+    make_batch([[6, 6]], [[7]]),
+]
+
+
+def dataset_of(batches):
+    """Returns a dataset of batches of different shapes."""
+    spec = tf.TensorSpec([None, None], tf.int32)
+    return tf.data.Dataset.from_generator(lambda: iter(batches), output_signature=((spec, spec), spec)).apply(
+        tf.data.experimental.assert_cardinality(len(batches))
+    )
+
+
+def greedy_ids(model, source, max_length):
+    """Returns what the model says by itself: ids `(batch, max_length)`."""
+    return model.generate_ids(source, max_length=max_length)[0][:, 0].numpy()
