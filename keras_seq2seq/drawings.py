@@ -86,8 +86,8 @@ def positions(
         `(height, width, 4)` uint8 pixels.
     """
     rows, time = values.shape
-    figure = _figure(3 + 0.55 * time, 1 + 0.5 * rows)
-    axes = figure.add_subplot()
+    figure = _figure(3.5 + 0.55 * time, 1.2 + 0.4 * rows)
+    axes = figure.subplots(gridspec_kw=_margins(figure, left=2.3, bottom=0.6, top=0.4))
     axes.set_facecolor("0.85")
     axes.patch.set(hatch="///", edgecolor="0.6")
     shown = np.ma.masked_array(values, mask == 0)
@@ -96,9 +96,7 @@ def positions(
     for row, words in enumerate(tokens if time <= READABLE else ()):
         for column, word in enumerate(words):
             colour = "white" if values[row, column] > 0.5 * highest else "black"
-            axes.text(
-                column, row, _short(word, 8), ha="center", va="center", color=colour, size=8, clip_on=True, **PLAIN
-            )
+            axes.text(column, row, _short(word, 8), ha="center", va="center", color=colour, size=8, **PLAIN)
     axes.set_yticks(range(rows), [_short(sentence, 30) for sentence in sentences], **PLAIN)
     axes.set_xlabel("position")
     axes.set_title(title, **PLAIN)
@@ -115,14 +113,16 @@ def hidden_states(parts: Sequence[tuple[str, np.ndarray, Sequence[str]]], senten
     Returns:
         `(height, width, 4)` uint8 pixels.
     """
-    figure = _figure(2 + 0.3 * sum(len(tokens) for _, _, tokens in parts), 4.5)
     widths = [len(tokens) for _, _, tokens in parts]
+    figure = _figure(2.5 + 0.3 * sum(widths), 4.5)
+    grid = {"width_ratios": widths, "wspace": 0.35, **_margins(figure, left=0.7, bottom=1.2, top=0.4)}
     for axes, (name, states, tokens) in zip(
-        np.atleast_1d(figure.subplots(1, len(parts), width_ratios=widths)), parts, strict=True
+        figure.subplots(1, len(parts), squeeze=False, gridspec_kw=grid)[0], parts, strict=True
     ):
         image = axes.imshow(states.T, cmap="RdBu", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
         _token_axis(axes, "x", tokens)
-        axes.set(xlabel=name, ylabel="unit")
+        axes.set_xlabel(name)
+    figure.axes[0].set_ylabel("unit")
     figure.colorbar(image, ax=figure.axes)
     figure.suptitle(_short(sentence, LONGEST), **PLAIN)
     return _pixels(figure)
@@ -140,8 +140,8 @@ def attention(weights: np.ndarray, source: Sequence[str], target: Sequence[str],
     Returns:
         `(height, width, 4)` uint8 pixels.
     """
-    figure = _figure(2 + 0.4 * len(source), 1.5 + 0.35 * len(target))
-    axes = figure.add_subplot()
+    figure = _figure(2.5 + 0.4 * len(source), 1.7 + 0.35 * len(target))
+    axes = figure.subplots(gridspec_kw=_margins(figure, left=1.3, bottom=1.2, top=0.4))
     figure.colorbar(axes.imshow(weights, cmap="viridis", vmin=0, vmax=1, aspect="auto"), ax=axes)
     _token_axis(axes, "x", source)
     _token_axis(axes, "y", target)
@@ -155,7 +155,13 @@ def _figure(width: float, height: float) -> "Figure":
         from matplotlib.figure import Figure
     except ImportError:
         raise ImportError("matplotlib is not installed: pip install 'keras_seq2seq[images]'") from None
-    return Figure(figsize=(min(max(width, 4), 20), min(max(height, 2), 12)), dpi=80, layout="constrained")
+    return Figure(figsize=(min(max(width, 4), 20), min(max(height, 2), 12)), dpi=80)
+
+
+def _margins(figure: "Figure", left: float, bottom: float, top: float) -> dict[str, float]:
+    """Turns margins in inches into fractions. Matplotlib's own layout engines would draw everything twice over."""
+    width, height = figure.get_size_inches()
+    return {"left": left / width, "bottom": bottom / height, "top": 1 - top / height, "right": 1 - 0.3 / width}
 
 
 def _token_axis(axes: "Axes", which: str, tokens: Sequence[str]) -> None:

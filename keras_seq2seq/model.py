@@ -38,10 +38,7 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
 
     hidden_when_saving = (
         *SameLayout.hidden_when_saving,
-        "loss_tracker",
-        "accuracy_tracker",
-        "exact_tracker",
-        "_metrics",
+        *("loss_tracker", "accuracy_tracker", "exact_tracker", "norm_tracker", "tokens_tracker", "_metrics"),
     )
 
     def __init__(
@@ -74,6 +71,8 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.accuracy_tracker = keras.metrics.Mean(name="token_accuracy")
         self.exact_tracker = keras.metrics.Mean(name="exact_match")
+        self.norm_tracker = keras.metrics.Mean(name="gradient_norm")
+        self.tokens_tracker = keras.metrics.Sum(name="tokens")
 
     @property
     def progress(self) -> dict[str, Any]:
@@ -99,6 +98,7 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
             loss = masked_mean(crossentropy, mask, count)
         gradients = tape.gradient(loss, self.trainable_variables)
         self._update(gradients)
+        self.tokens_tracker.update_state(tf.math.count_nonzero(inputs[0]) + tf.math.count_nonzero(labels))
         return self._track(crossentropy, logits, labels)
 
     def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
@@ -115,8 +115,10 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
     def _update(self, gradients: list[tf.Tensor]) -> None:
         # Dense, since the norm of a sparse embedding gradient would count a token that occurs twice as two.
         gradients = [_sum_over_replicas(tf.convert_to_tensor(gradient)) for gradient in gradients]
+        norm = tf.linalg.global_norm(gradients)
+        self.norm_tracker.update_state(norm)
         if self.config.clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, self.config.clip_norm)
+            gradients, _ = tf.clip_by_global_norm(gradients, self.config.clip_norm, use_norm=norm)
         # The optimizer adds up over the replicas too; by now each holds the whole sum.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         gradients = [gradient / replicas for gradient in gradients]
@@ -133,7 +135,8 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """The trackers that Keras resets at the start of every epoch."""
-        return [self.loss_tracker, self.accuracy_tracker, self.exact_tracker]
+        trackers = [self.loss_tracker, self.accuracy_tracker, self.exact_tracker]
+        return [*trackers, self.norm_tracker, self.tokens_tracker]
 
     def generate_ids(
         self,

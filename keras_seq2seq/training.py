@@ -18,6 +18,7 @@ from keras_seq2seq.model import Seq2Seq
 from keras_seq2seq.resuming import fingerprint, load_stopped
 from keras_seq2seq.saving import MODEL_FILE, load
 from keras_seq2seq.schedules import learning_rate
+from keras_seq2seq.tensorboard import TensorBoard, profiled_updates
 from keras_seq2seq.vocabulary import NOTEBOOK_TOKENS, Vocabulary
 
 SHOWN = 5  # pairs that are shown, while training and at the end
@@ -45,6 +46,7 @@ def train(
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     check_metrics(config, bool(valid_pairs))
+    profile = profiled_updates(config.profile)
     data = fingerprint(train_pairs, list(valid_pairs))
     if config.resume:
         run = Path(config.logs, config.run)
@@ -65,7 +67,7 @@ def train(
     done = model.progress["epoch"]
     finished = done >= config.epochs or has_stopped(model, config)
     keeper = SaveEachEpoch(run, config.best if valid else None)
-    views = [keras.callbacks.TensorBoard(str(run), write_graph=False, update_freq=1, profile_batch=0)]
+    views = [TensorBoard(run, config, examples, valid, profile)] if config.tensorboard == "on" else []
     if config.inspect:
         views.append(Inspect(first_batch(examples, config), config.inspect))
     try:
