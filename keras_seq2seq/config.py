@@ -87,7 +87,6 @@ class Configuration:
     # Run
     inspect: int = _option(10, "print loss, mask and predictions every N updates; 0: a progress bar alone", least=0)
     tensorboard: str = _option("on", "write what TensorBoard shows", choices=("on", "off"))
-    profile: str | None = _option(None, "FIRST,LAST: profile these updates for TensorBoard's Profile tab")
     logs: str = _option("logs", "folder of all runs")
     run: str | None = _option(None, "name of this run's folder; default: corpus, date and time")
     resume: bool = _option(False, "go on with the run that --run names, from its last finished epoch")

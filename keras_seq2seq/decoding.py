@@ -80,7 +80,9 @@ class TokenByToken:
         start, nobody = tf.fill([batch], task.start), tf.zeros([batch], tf.bool)
         loop = (tf.constant(0), start, nobody, tf.zeros([batch]), list(task.state), said)
         _, _, _, total, _, said = tf.while_loop(going_on, say_one, loop)
-        return tf.transpose(said.stack())[:, None], total[:, None]
+        # A TensorArray forgets the rank of what it holds on its way through the loop.
+        said = tf.ensure_shape(said.stack(), [None, None])
+        return tf.transpose(said)[:, None], total[:, None]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from keras_seq2seq.model import Seq2Seq
 from keras_seq2seq.resuming import fingerprint, load_stopped
 from keras_seq2seq.saving import MODEL_FILE, load
 from keras_seq2seq.schedules import learning_rate
-from keras_seq2seq.tensorboard import TensorBoard, profiled_updates
+from keras_seq2seq.tensorboard import TensorBoard
 from keras_seq2seq.vocabulary import NOTEBOOK_TOKENS, Vocabulary
 
 SHOWN = 5  # pairs that are shown, while training and at the end
@@ -46,7 +46,6 @@ def train(
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     check_metrics(config, bool(valid_pairs))
-    profile = profiled_updates(config.profile)
     data = fingerprint(train_pairs, list(valid_pairs))
     if config.resume:
         run = Path(config.logs, config.run)
@@ -67,7 +66,7 @@ def train(
     done = model.progress["epoch"]
     finished = done >= config.epochs or has_stopped(model, config)
     keeper = SaveEachEpoch(run, config.best if valid else None)
-    views = [TensorBoard(run, config, examples, valid, profile)] if config.tensorboard == "on" else []
+    views = [TensorBoard(run)] if config.tensorboard == "on" else []
     if config.inspect:
         views.append(Inspect(first_batch(examples, config), config.inspect))
     try:

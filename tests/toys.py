@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq2seq import Configuration, Seq2Seq, Vocabulary, framework, keras
+from keras_seq2seq.batching import add_question
 from keras_seq2seq.vocabulary import SPECIAL
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -113,3 +114,10 @@ def dataset_of(batches):
 def greedy_ids(model, source, max_length):
     """Returns what the model says by itself: ids `(batch, max_length)`."""
     return model.generate_ids(source, max_length=max_length)[0][:, 0].numpy()
+
+
+def answers(model, texts):
+    """Returns what `model.predict_text` does, without tracing a graph for it: quicker for a handful of texts."""
+    source = add_question(model.source_vocabulary.encode(tf.constant(texts)), model.source_vocabulary).to_tensor()
+    ids = greedy_ids(model, source, model.answer_limit)
+    return [text.decode() for text in model.target_vocabulary.decode(tf.constant(ids)).numpy()]

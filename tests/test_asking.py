@@ -1,0 +1,654 @@
+"""Asking a model from the shell: predict, evaluate and export, with files, pipes, people and mistakes."""
+
+import contextlib
+import errno
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import types
+from pathlib import Path
+
+import pytest
+import toys
+from text_toys import ACCENT, CHAR_PAIRS, FAMILY, HEBREW, WORD_PAIRS, char_model, word_model
+
+import keras_seq2seq
+from keras_seq2seq import GREEDY, Beam, InputError, Sampling, asking, framework, keras, saving, streams
+from keras_seq2seq.__main__ import choose, run_command
+
+BANANA, WATER = (source for source, _ in WORD_PAIRS)
+YELLOW, HYDROGEN = (target for _, target in WORD_PAIRS)
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    """Returns a folder of two runs; that of the words was saved last."""
+    logs = tmp_path_factory.mktemp("asking") / "logs"
+    for saved_at, (name, model) in enumerate([("chars", char_model), ("words", word_model)]):
+        (logs / name).mkdir(parents=True)
+        saving.save(model(), logs / name / "model.keras")
+        os.utime(logs / name / "model.keras", (1e9 + saved_at, 1e9 + saved_at))
+    return logs
+
+
+load_once = functools.cache(saving.load)
+
+
+@pytest.fixture
+def there(logs, tmp_path, monkeypatch):
+    """Stands in an empty folder with the runs in `logs`; each model is loaded once, not for every command."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "logs").symlink_to(logs)
+    monkeypatch.setattr(saving, "load", lambda path: load_once(Path(path).resolve()))
+    return tmp_path
+
+
+class Echo:
+    """Answers every text with the text and its number, and keeps the strategy it was asked to use."""
+
+    def __init__(self):
+        self.batches = []
+
+    def predict_nbest(self, texts, strategy, batch_size, first_row):
+        self.strategy = strategy
+        self.batches.append(list(texts))
+        return [[(f"{first_row + number}:{text}", -0.5)] for number, text in enumerate(texts)]
+
+
+@pytest.fixture
+def echo(there, monkeypatch):
+    """Puts an Echo in the place of every model: for what the commands do around it."""
+    echo = Echo()
+    monkeypatch.setattr(saving, "load", lambda path: echo)
+    return echo
+
+
+@pytest.fixture
+def ask(capsys, monkeypatch, tmp_path):
+    """Returns a function that runs a command in this process: its exit code, and what it wrote."""
+
+    def ask(*arguments, stdin=b"", tty=False):
+        file = tmp_path / ".stdin"
+        file.write_bytes(stdin)
+        with open(file, encoding="utf-8") as stream:
+            stream.isatty = lambda: tty
+            monkeypatch.setattr(sys, "stdin", stream)
+            code = run_command(choose, [str(argument) for argument in arguments])
+        file.unlink()
+        out, err = capsys.readouterr()
+        return types.SimpleNamespace(code=code, out=out, err=err)
+
+    return ask
+
+
+def said(done, *lines):
+    """Says whether a command succeeded with these lines and nothing on stderr."""
+    return (done.code, done.out, done.err) == (0, "".join(line + "\n" for line in lines), "")
+
+
+def refused(done, *parts):
+    """Says whether a command ended with exit code 2 and one line on stderr that has these parts."""
+    return (
+        done.code == 2
+        and done.err.startswith("error: ")
+        and done.err.endswith("\n")
+        and done.err.count("\n") == 1
+        and all(part in done.err for part in parts)
+    )
+
+
+def names(folder):
+    """Returns what is in a folder, but for the logs."""
+    return sorted(path.name for path in folder.iterdir() if path.name != "logs")
+
+
+# predict: where texts come from and where answers go
+
+
+def test_texts_on_the_command_line(there, ask):
+    assert said(
+        ask("predict", "logs/words", WATER, BANANA, "", "What IS the color of banana?!"), HYDROGEN, YELLOW, "", YELLOW
+    )
+
+
+def test_standard_input_is_answered_line_for_line(there, ask):
+    lines = f"{BANANA}\n\n{WATER}\r\n  \n...\n{BANANA}"  # blank lines, a line from Windows, no line end at last
+    assert said(ask("predict", "logs/words", stdin=lines.encode()), YELLOW, "", HYDROGEN, "", "", YELLOW)
+
+
+def test_no_lines_no_answers(there, ask):
+    assert said(ask("predict", "logs/words"))
+
+
+def test_odd_characters_survive(there, ask):
+    # Line ends to Python's str, but not here.
+    done = ask("predict", "logs/chars", stdin=f"{ACCENT}\n{FAMILY}\n{HEBREW}\ncat\u2028\n\x85\x0b\x0c\n".encode())
+    assert done.out.split("\n")[:3] == [dict(CHAR_PAIRS)[source] for source in (ACCENT, FAMILY, HEBREW)]
+    assert (done.code, done.out.count("\n"), done.err) == (0, 5, "")
+
+
+def test_a_file_in_a_file_out(there, ask):
+    (there / "questions").write_bytes(f"{BANANA}\n\n{WATER}\n".encode() * 100)
+    assert said(ask("predict", "logs/words", "--input", "questions", "--output", "answers"))
+    assert (there / "answers").read_bytes() == f"{YELLOW}\n\n{HYDROGEN}\n".encode() * 100
+    assert names(there) == ["answers", "questions"]
+
+
+@pytest.mark.parametrize("options", [[], ["--input", "questions"]], ids=str)
+def test_lines_from_windows(echo, there, ask, options):
+    # A byte order mark at the very beginning is none of the text, nor is half a line end.
+    content = "\ufeffa\r\nb\ufeff\r\n".encode()
+    (there / "questions").write_bytes(content)
+    assert said(ask("predict", *options, stdin=content), "0:a", "1:b\ufeff")
+
+
+@pytest.mark.parametrize("before", [None, "precious"])
+@pytest.mark.parametrize("source", ["--input", "standard input"])
+def test_half_an_output_is_no_output(there, ask, before, source):
+    if before:
+        (there / "answers").write_text(before)
+    lines = f"{BANANA}\n".encode() * 300 + b"caf\xe9\n" + f"{BANANA}\n".encode()
+    (there / "questions").write_bytes(lines)
+    options = ["--input", "questions"] if source == "--input" else []
+    done = ask("predict", "logs/words", *options, "--output", "answers", stdin=lines)
+    assert refused(done, f"{options[1] if options else source}, line 301: not UTF-8 (byte 4)") and not done.out
+    assert names(there) == (["answers", "questions"] if before else ["questions"])
+    assert not before or (there / "answers").read_text() == before
+
+
+def test_before_a_bad_line_on_standard_input_the_good_ones_are_answered(there, ask):
+    done = ask("predict", "logs/words", stdin=BANANA.encode() + b"\n\xff\n")
+    assert refused(done, "standard input, line 2: not UTF-8 (byte 1)")
+    assert done.out == YELLOW + "\n"
+
+
+def test_an_output_is_replaced(echo, there, ask):
+    (there / "answers").write_text("old " * 100)
+    assert said(ask("predict", "a", "--output", "answers"))
+    assert (there / "answers").read_text() == "0:a\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "parts"),
+    [
+        (["--input", "none"], ["none: cannot be read (No such file or directory)"]),
+        (["--input", "folder"], ["folder: cannot be read (Is a directory)"]),
+        (["a", "--output", "no/answers"], ["no/answers: cannot be written (No such file or directory)"]),
+        (["a", "--output", "folder"], ["folder: cannot be written (Is a directory)"]),
+        (["a", "--output", "x" * 300], ["x: cannot be written (File name too long)"]),
+    ],
+    ids=lambda value: " ".join(value)[:40],
+)
+def test_files_that_cannot_be_used(echo, there, ask, options, parts):
+    (there / "folder").mkdir()
+    done = ask("predict", "logs/words", *options)
+    assert refused(done, *parts) and not done.out
+    assert names(there) == ["folder"]
+
+
+# predict: the search
+
+
+def test_the_n_best_with_scores(there, ask):
+    lines = []
+    answers = load_once((there / "logs/words").resolve()).predict_nbest([BANANA, "", "water banana"], Beam(5, 3))
+    for number, best in enumerate(answers, start=1):
+        lines += [f"{number}\t{text}\t{log_probability:.4f}" for text, log_probability in best]
+    assert len(lines) == 3 + 1 + 3
+    done = ask(
+        "predict", "logs/words", "--beam", 5, "--nbest", 3, "--scores", stdin=f"{BANANA}\n\nwater banana\n".encode()
+    )
+    assert said(done, *lines)
+    assert lines[0].startswith(f"1\t{YELLOW}\t-0.00") and lines[3] == "2\t\t0.0000"
+
+
+@pytest.mark.parametrize(
+    ("options", "strategy", "line"),
+    [
+        ([], GREEDY, "0:a b"),
+        (["--scores"], GREEDY, "0:a b\t-0.5000"),
+        (["--beam", "3"], Beam(3), "0:a b"),
+        (["--beam", "3", "--nbest", "2"], Beam(3, 2), "1\t0:a b"),
+        (["--beam", "3", "--length-penalty", "0", "--scores"], Beam(3, 1, 0.0), "0:a b\t-0.5000"),
+        (["--beam=3", "--nbest=3", "--length-penalty=1.5", "--scores"], Beam(3, 3, 1.5), "1\t0:a b\t-0.5000"),
+        (["--sample"], Sampling(), "0:a b"),
+        (["--sample", "--temperature", "0.5", "--top-k", "4", "--seed", "7"], Sampling(0.5, 4, 7), "0:a b"),
+    ],
+    ids=str,
+)
+def test_options_choose_the_strategy(echo, ask, options, strategy, line):
+    assert said(ask("predict", "logs/words", "a b", *options), line)
+    assert echo.strategy == strategy
+
+
+def test_draws_follow_from_the_seed_and_the_line_alone(there, ask, monkeypatch):
+    lines = b"cat\ntack\nkit\nacca\ntat\nat\n"
+
+    def draw(seed):
+        done = ask("predict", "logs/chars", "--sample", "--temperature", 5, "--seed", seed, stdin=lines)
+        assert (done.code, done.err, done.out.count("\n")) == (0, "", 6)
+        return done.out
+
+    first = draw(1)
+    assert draw(1) == first
+    assert draw(2) != first
+    # However the lines came in.
+    monkeypatch.setattr(asking, "BATCH", 2)
+    assert draw(1) == first
+
+
+@pytest.mark.parametrize("options", [[], ["--input", "questions"]], ids=str)
+def test_lines_are_numbered_through_all_batches(echo, there, ask, monkeypatch, options):
+    monkeypatch.setattr(asking, "BATCH", 3)
+    content = b"a\nb\nc\nd\ne\nf\ng\n"
+    (there / "questions").write_bytes(content)
+    done = ask("predict", *options, "--beam", 2, "--nbest", 1, stdin=content)
+    assert said(done, *(f"{number + 1}\t{number}:{text}" for number, text in enumerate("abcdefg")))
+    assert max(map(len, echo.batches)) <= 3
+
+
+# Which run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer"),
+    [
+        (["logs/words", BANANA], YELLOW),
+        (["logs/words/", BANANA], YELLOW),
+        (["logs/words/model.keras", BANANA], YELLOW),
+        (["logs/chars", "cat"], "K AE T"),
+        ([BANANA], YELLOW),  # the one saved last
+        (["latest", BANANA], YELLOW),
+        (["--logs", "logs", "latest", BANANA], YELLOW),
+    ],
+    ids=str,
+)
+def test_a_run_is_named_or_it_is_the_latest(there, ask, arguments, answer):
+    assert said(ask("predict", *arguments), answer)
+
+
+def test_what_looks_like_a_run_is_one_and_all_else_is_text(echo, there, ask):
+    (there / "model.keras").mkdir()
+    for arguments, texts in [
+        (["model.keras", "a"], ["a"]),
+        (["logs", "a"], ["a"]),  # a folder
+        (["no/such", "a"], ["a"]),  # a path
+        (["and/or what", "a"], ["and/or what", "a"]),  # no path: it has a blank
+        (["a", "latest", "logs/words"], ["a", "latest", "logs/words"]),  # behind the first it is all text
+        (["latest", "latest"], ["latest"]),
+        (["--", "-x", "--beam"], ["-x", "--beam"]),
+    ]:
+        echo.batches.clear()
+        assert ask("predict", *arguments).code == 0
+        assert echo.batches == [texts]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["logs/words", "--beam", "2", "a", "b"],
+        ["logs/words", "a", "--beam", "2", "b"],
+        ["--beam", "2", "logs/words", "a", "b"],
+        ["logs/words", "a", "b", "--beam", "2"],
+    ],
+    ids=" ".join,
+)
+def test_options_may_stand_anywhere(echo, ask, arguments):
+    assert said(ask("predict", *arguments), "0:a", "1:b")
+    assert echo.strategy == Beam(2)
+
+
+def test_the_latest_run_is_the_one_saved_last(echo, there, ask, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(saving, "load", lambda path: loaded.append(Path(path).name) or echo)
+    for name, saved_at in {"b": 30, "a": 40, "c": 20}.items():
+        (there / "elsewhere" / name).mkdir(parents=True)
+        (there / "elsewhere" / name / "model.keras").touch()
+        os.utime(there / "elsewhere" / name / "model.keras", (saved_at, saved_at))
+    (there / "elsewhere" / "d").mkdir()  # nothing was saved there
+    ask("predict", "--logs", "elsewhere", "x")
+    ask("predict", "--logs", "elsewhere", "latest", "x")
+    assert loaded == ["a", "a"]
+
+
+def test_the_latest_run_for_every_command(echo, there, ask, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(saving, "load", lambda path: loaded.append(Path(path).name) or echo)
+    monkeypatch.setattr("keras_seq2seq.metrics.evaluate", lambda *_: {})
+    monkeypatch.setattr("keras_seq2seq.serving.export", lambda *_: None)
+    (there / "data").write_text("a\tb\n")
+    for arguments in (["evaluate"], ["evaluate", "latest"]):
+        assert ask(*arguments, "--data", "data").code == 0
+    assert ask("export", "latest", "saved").code == 0
+    assert loaded == ["words"] * 3
+
+
+# A pipe, a person, an interruption
+
+
+# The plainest locale there is: answers are UTF-8 all the same.
+PLAIN = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def start(*arguments, stdin=subprocess.PIPE, **options):
+    """Starts a command in a process of its own, where nobody quiets TensorFlow but we ourselves."""
+    environment = toys.environment(**options)
+    environment.pop("TF_CPP_MIN_LOG_LEVEL")
+    return subprocess.Popen(
+        [sys.executable, "-m", "keras_seq2seq", *map(str, arguments)],
+        env=environment,
+        stdin=stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_a_slow_pipe_is_answered_at_once_and_ctrl_c_stops_it(logs):
+    pipe = start("predict", logs / "chars", **PLAIN)
+    for source, answer in [("cat", "K AE T"), ("", ""), (FAMILY, dict(CHAR_PAIRS)[FAMILY])]:
+        pipe.stdin.write(source.encode() + b"\n")
+        pipe.stdin.flush()
+        # It would wait for ever, if an answer waited for the next line.
+        assert pipe.stdout.readline() == answer.encode() + b"\n"
+    # It is waiting for a line now, and is not to wait any longer.
+    pipe.send_signal(signal.SIGINT)
+    assert pipe.wait(toys.PATIENCE) == 130
+    assert pipe.stderr.read() == b"error: stopped by Ctrl-C\n"
+    pipe.communicate()
+
+
+def test_a_reader_that_has_had_enough_is_no_error(logs):
+    # As `... | head -1`, while more lines may still come.
+    pipe = start("predict", logs / "words")
+    pipe.stdin.write(f"{BANANA}\n".encode())
+    pipe.stdin.flush()
+    assert pipe.stdout.readline() == f"{YELLOW}\n".encode()
+    pipe.stdout.close()
+    pipe.stdin.write(f"{BANANA}\n".encode())
+    pipe.stdin.flush()
+    assert pipe.wait(toys.PATIENCE) == 0
+    assert pipe.stderr.read() == b""
+    pipe.stdin.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_reader_of_a_long_output_may_leave_too(echo, ask, monkeypatch):
+    read, write = os.pipe()
+    os.close(read)
+    with open(write, "w") as stdout, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", stdout)
+        done = ask("predict", stdin=b"a\n" * 100_000)
+    assert (done.code, done.err) == (0, "")
+
+
+def test_a_full_disk_is_one_line(echo, ask, monkeypatch):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("needs /dev/full")
+    with contextlib.suppress(OSError), open("/dev/full", "w") as full, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", full)
+        done = ask("predict", "a")
+    assert refused(done, "No space left on device")
+
+
+def test_a_person_at_a_terminal_sees_a_prompt_and_answers_do_not_mix_with_it(logs):
+    # The run was saved under one Keras and is asked under the other.
+    keyboard, terminal = pytest.importorskip("pty").openpty()
+    other = 5 - framework.keras_major()
+    person = start("predict", logs / "words", "--keras", other, stdin=terminal, keras_major=None)
+    os.close(terminal)
+    for source, answer in [(BANANA, YELLOW), (WATER, HYDROGEN)]:
+        assert person.stderr.read(2) == b"> "
+        os.write(keyboard, f"{source}\n".encode())
+        assert person.stdout.readline() == f"{answer}\n".encode()
+    assert person.stderr.read(2) == b"> "
+    os.write(keyboard, b"\x04")  # Ctrl-D
+    assert person.wait(toys.PATIENCE) == 0
+    assert (person.stdout.read(), person.stderr.read()) == (b"", b"\n")
+    os.close(keyboard)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "prompts"),
+    [([], 3), (["a"], 0), (["--input", "questions"], 0)],
+    ids=str,
+)
+def test_there_is_a_prompt_where_somebody_types_and_nowhere_else(echo, there, ask, arguments, prompts):
+    (there / "questions").write_text("x\ny\n")
+    done = ask("predict", *arguments, stdin=b"x\ny\n", tty=True)
+    assert (done.code, done.err) == (0, "> " * prompts + "\n" * bool(prompts))
+    assert done.out == ("0:a\n" if arguments == ["a"] else "0:x\n1:y\n")
+
+
+def test_ctrl_c(echo, there, ask, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(echo, "predict_nbest", interrupted)
+    done = ask("predict", "a", "--output", "answers")
+    assert (done.code, done.out, done.err) == (130, "", "error: stopped by Ctrl-C\n")
+    assert names(there) == []
+
+
+# Lines in batches
+
+LINES = [str(number) for number in range(10)]
+
+
+def test_who_waits_gets_full_batches():
+    assert list(streams.batches(iter(LINES), 4, wait=True)) == [LINES[:4], LINES[4:8], LINES[8:]]
+    assert list(streams.batches(iter(LINES), 1, wait=False)) == [[line] for line in LINES]
+    assert list(streams.batches(iter([]), 4, wait=True)) == []
+
+
+def test_who_does_not_wait_gets_all_lines_in_order():
+    batches = list(streams.batches(iter(LINES * 100), 4, wait=False))
+    assert [line for batch in batches for line in batch] == LINES * 100
+    assert max(map(len, batches)) <= 4
+    assert list(streams.batches(iter([]), 4, wait=False)) == []
+
+
+def test_one_line_is_handed_on_before_the_next_is_there():
+    more = threading.Event()
+
+    def lines():
+        yield "first"
+        assert more.wait(toys.PATIENCE)
+        yield "second"
+
+    batches = streams.batches(lines(), 4, wait=False)
+    assert next(batches) == ["first"]
+    more.set()
+    assert list(batches) == [["second"]]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_bad_line_is_an_error_behind_the_good_ones(wait):
+    def lines():
+        yield from LINES[:6]
+        raise InputError("bad")
+
+    seen = []
+    with pytest.raises(InputError, match="bad"):
+        for batch in streams.batches(lines(), 2, wait):
+            seen += batch
+    assert seen == LINES[:6]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_input_that_breaks_off_does_not_hang():
+    def lines():
+        yield "a"
+        raise OSError(errno.EIO, "Input/output error")
+
+    caught = []
+
+    def read():
+        try:
+            list(streams.batches(lines(), 2, wait=False))
+        except OSError as error:
+            caught.append(error.errno)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(10)  # it takes no time, or for ever
+    assert caught == [errno.EIO]
+
+
+# evaluate and export
+
+DATA = f"{BANANA}\tyellow most of time\tthe\n{WATER}\twater\n{WATER}\t{HYDROGEN}\n"
+
+
+def test_evaluate_prints_every_measure(there, ask):
+    (there / "data").write_text(DATA)
+    expected = keras_seq2seq.evaluate(
+        load_once((there / "logs/words").resolve()),
+        {BANANA: ["yellow most of time", "the"], WATER: ["water", HYDROGEN]},
+    )
+    printed = ask("evaluate", "logs/words", "--data", "data")
+    assert (printed.code, printed.err) == (0, "")
+    rows = [line.split() for line in printed.out.splitlines()]
+    assert [name for name, _ in rows] == list(expected)
+    assert [float(value) for _, value in rows] == pytest.approx(list(expected.values()), abs=1e-4)
+    assert dict(rows)["sources"] == "2" and dict(rows)["token_error_rate"] == "14.2857"  # 1 of 7
+
+    as_json = ask("evaluate", "--data", "data", "--json")  # of the latest run
+    assert (as_json.code, as_json.err, as_json.out.count("\n")) == (0, "", 1)
+    assert json.loads(as_json.out) == pytest.approx(expected)
+
+
+def test_evaluate_searches_as_told(echo, there, ask, monkeypatch):
+    monkeypatch.setattr("keras_seq2seq.metrics.evaluate", lambda model, references, strategy: {"told": repr(strategy)})
+    (there / "data").write_text(DATA)
+    done = ask("evaluate", "--data", "data", "--beam", 4, "--length-penalty", 1, "--json")
+    assert json.loads(done.out) == {"told": repr(Beam(4, 1, 1.0))}
+    assert json.loads(ask("evaluate", "--data", "data", "--json").out) == {"told": repr(GREEDY)}
+
+
+@pytest.mark.parametrize(("options", "width"), [([], 5), (["--beam", "3"], 3)], ids=str)
+def test_export_prints_the_folder(echo, there, ask, monkeypatch, options, width):
+    # What is written there is the business of test_export.py.
+    written = []
+    monkeypatch.setattr("keras_seq2seq.serving.export", lambda *arguments: written.append(arguments))
+    done = ask("export", "logs/words", "saved", *options)
+    assert said(done, "SavedModel: saved (signatures: serving_default, beam)")
+    assert written == [(echo, "saved", Beam(width, width))]
+
+
+# Mistakes: one line on stderr, exit code 2
+
+
+@pytest.fixture
+def broken(there, monkeypatch):
+    """Has files that are not ours, or not whole, in the place of a model; they are loaded for real."""
+    monkeypatch.undo()
+    monkeypatch.chdir(there)
+    whole = (there / "logs/words/model.keras").read_bytes()
+    (there / "cut.keras").write_bytes(whole[: len(whole) // 2])
+    (there / "empty.keras").touch()
+    (there / "text.keras").write_text("not a model at all")
+    (there / "folder").mkdir()
+    return there
+
+
+@pytest.mark.parametrize(
+    ("run", "parts"),
+    [
+        ("logs/none", ["logs/none: there is no such file"]),
+        ("none.keras", ["none.keras: there is no such file"]),
+        ("folder", ["folder/model.keras: there is no such file"]),
+        ("cut.keras", ["cut.keras: is not a whole .keras file"]),
+        ("empty.keras", ["empty.keras: is not a whole .keras file"]),
+        ("text.keras", ["text.keras: is not a whole .keras file"]),
+    ],
+)
+def test_no_such_model(broken, ask, run, parts):
+    (broken / "data").write_text(DATA)
+    for arguments in (["predict", run, "a"], ["evaluate", run, "--data", "data"], ["export", run, "saved"]):
+        done = ask(*arguments)
+        assert refused(done, *parts) and not done.out
+
+
+def test_a_model_of_another_kind(broken, ask):
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.build((None, 1))
+    model.save("foreign.keras")
+    assert refused(ask("predict", "foreign.keras", "a"), "foreign.keras: holds another kind of model (Sequential)")
+
+
+def test_no_run_at_all(there, ask):
+    assert refused(ask("predict", "--logs", "none", "a"), "none: holds no run with a model")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ([], ["command"]),
+        (["predcit"], ["predcit", "predict"]),
+        (["predict", "a", "--sample", "--beam", "2"], ["--sample does not go with --beam"]),
+        (["predict", "a", "--sample", "--beam", "2", "--nbest", "2"], ["--sample does not go with --beam"]),
+        (["predict", "a", "--sample", "--length-penalty", "1"], ["--sample does not go with"]),
+        (["predict", "a", "--nbest", "2"], ["go with --beam"]),
+        (["predict", "a", "--length-penalty", "0"], ["go with --beam"]),
+        (["predict", "a", "--temperature", "0.5"], ["go with --sample"]),
+        (["predict", "a", "--top-k", "0"], ["go with --sample"]),
+        (["predict", "a", "--seed", "0", "--beam", "2"], ["go with --sample"]),
+        (["predict", "a", "--input", "questions"], ["texts or --input"]),
+        (["predict", "a", "--beam", "0"], ["beam 0"]),
+        (["predict", "a", "--beam", "2", "--nbest", "3"], ["n-best 3"]),
+        (["predict", "a", "--beam", "2", "--nbest", "0"], ["n-best 0"]),
+        (["predict", "a", "--beam", "two"], ["--beam", "two"]),
+        (["predict", "a", "--beam", "2", "--length-penalty", "nan"], ["nan"]),
+        (["predict", "a", "--sample", "--temperature", "0"], ["temperature is 0"]),
+        (["predict", "a", "--sample", "--temperature", "nan"], ["temperature is nan"]),
+        (["predict", "a", "--sample", "--top-k", "-1"], ["top-k is -1"]),
+        (["predict", "a", "--sample", "--seed", str(2**70)], ["seed"]),
+        (["predict", "a", "--baem", "2"], ["unknown option --baem", "did you mean --beam?"]),
+        (["predict", "a", "--temp", "2"], ["--temp"]),  # abbreviations are not guessed at
+        (["predict", "a", "--keras", "4"], ["--keras", "4"]),
+        (["predict", "caf\udce9"], ["UTF-8"]),  # what Python makes of an argument that is not UTF-8
+        (["evaluate", "logs/words"], ["--data"]),
+        (["evaluate", "--data", "none"], ["none: cannot be read"]),
+        (["evaluate", "--data", "data", "--nbest", "2"], ["--nbest"]),
+        (["evaluate", "--data", "bad"], ["bad, line 2: no tab"]),
+        (["evaluate", "--data", "blank"], ["'?', '!'", "no word token"]),
+        (["export", "logs/words"], ["DIR"]),
+        (["export"], ["RUN"]),
+        (["export", "logs/words", "saved", "--beam", "0"], ["beam 0"]),
+        (["export", "logs/words", "data"], ["data: exists already"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_mistakes(there, ask, arguments, parts):
+    (there / "data").write_text(DATA)
+    (there / "bad").write_text("a\tb\nc\n")
+    (there / "blank").write_text("?\t!\n")
+    before = names(there)
+    done = ask(*arguments)
+    assert refused(done, *parts)
+    assert not done.out
+    assert names(there) == before
+
+
+def test_no_standard_input_at_all(echo, ask, monkeypatch, capsys):
+    # What `<&-` makes of it.
+    monkeypatch.setattr(sys, "stdin", None)
+    code = run_command(choose, ["predict"])
+    assert refused(types.SimpleNamespace(code=code, err=capsys.readouterr().err), "standard input")
+
+
+def test_mistakes_and_help_are_answered_before_tensorflow_is_imported(tmp_path):
+    (tmp_path / "tensorflow.py").write_text("raise ImportError('much too slow')")
+    options = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{toys.ROOT}"}
+    for arguments, part in [(["preditc"], "preditc"), (["predict", "--baem"], "--baem"), (["evaluate"], "--data")]:
+        process = start(*arguments, **options)
+        out, err = process.communicate()
+        assert refused(types.SimpleNamespace(code=process.returncode, err=err.decode()), part) and not out
+    for arguments in (["--help"], ["predict", "--help"], ["evaluate", "--help"], ["export", "-h"]):
+        process = start(*arguments, **options)
+        out, err = process.communicate()
+        assert (process.returncode, err) == (0, b"") and out.startswith(b"usage: keras-seq2seq")

@@ -1,0 +1,244 @@
+"""Text in, text out from Python: lists of strings, odd strings, and how likely an answer is."""
+
+import math
+import random
+
+import hypothesis
+import pytest
+import tensorflow as tf
+from hypothesis import strategies as some
+from text_toys import ACCENT, CHAR_PAIRS, FAMILY, WORD_PAIRS, char_model, word_model
+
+from keras_seq2seq import GREEDY, Beam, Configuration, Sampling, Seq2Seq
+from keras_seq2seq.training import build_vocabularies
+
+BANANA, WATER = (source for source, _ in WORD_PAIRS)
+YELLOW, HYDROGEN = (target for _, target in WORD_PAIRS)
+BEAM = Beam(width=4, nbest=4)
+SAMPLING = Sampling(temperature=5.0, seed=3)  # hot enough to draw different answers
+STRATEGIES = [GREEDY, BEAM, SAMPLING]
+# How answers are searched for changes nothing about the texts: few graphs, few seconds.
+FEW = [GREEDY, BEAM]
+
+
+# Lists
+
+
+@pytest.mark.parametrize("texts", [[], [BANANA], [WATER, BANANA], (BANANA, WATER)], ids=len)
+def test_one_answer_for_each_text_in_order(texts):
+    assert word_model().predict_text(texts) == [dict(WORD_PAIRS)[text] for text in texts]
+
+
+def test_more_texts_than_a_batch_holds_keep_their_order():
+    sources = [source for source, _ in CHAR_PAIRS] * 40  # 320, and 128 to a batch
+    random.Random(0).shuffle(sources)
+    assert char_model().predict_text(sources) == [dict(CHAR_PAIRS)[source] for source in sources]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
+def test_the_batch_size_changes_nothing(strategy):
+    texts = ["cat", "tack", "kit", "a", "", "ttt", FAMILY, "acca", "tat"]
+    expected = char_model().predict_nbest(texts, strategy)
+    assert len({answers[0][0] for answers in expected}) > 3  # something could get mixed up
+    for batch_size in (1, 2, 9):
+        found = char_model().predict_nbest(texts, strategy, batch_size=batch_size)
+        assert [[text for text, _ in answers] for answers in found] == [[text for text, _ in a] for a in expected]
+        for some_answers, same_answers in zip(found, expected, strict=True):
+            assert [p for _, p in some_answers] == pytest.approx([p for _, p in same_answers], abs=1e-4)
+
+
+def test_a_part_of_something_longer_is_drawn_as_the_whole():
+    texts = ["cat", "tack", "kit", "acca", "tat"]
+    whole = char_model().predict_nbest(texts, SAMPLING)
+    parts = [*char_model().predict_nbest(texts[:2], SAMPLING), *char_model().predict_nbest(texts[2:], SAMPLING, 128, 2)]
+    assert [answers[0][0] for answers in parts] == [answers[0][0] for answers in whole]
+
+
+def test_equal_texts_in_different_rows_are_drawn_differently():
+    assert len(set(char_model().predict_text(["cat"] * 20, SAMPLING))) > 5
+
+
+@pytest.mark.parametrize("ask", ["predict_text", "predict_nbest"])
+def test_a_string_is_not_a_list_of_texts(ask):
+    # It would be taken for a list of its characters.
+    with pytest.raises(TypeError, match="list"):
+        getattr(word_model(), ask)(BANANA)
+
+
+# Odd texts
+
+
+@pytest.mark.parametrize("strategy", FEW, ids=repr)
+@pytest.mark.parametrize("text", ["", " ", " \t \n", "\u3000\u00a0", "?!... —", "\0"], ids=ascii)
+def test_nothing_asked_nothing_answered(text, strategy):
+    # Alone, and beside a text that is something.
+    assert word_model().predict_nbest([text], strategy) == [[("", 0.0)]]
+    nothing, something = word_model().predict_nbest([text, BANANA], strategy)
+    assert nothing == [("", 0.0)] and something[0][0]
+
+
+def test_where_blanks_are_characters_they_ask_something():
+    assert char_model().predict_text(["", "\t \t"]) == ["", "TAB"]
+    assert char_model().predict_text([" "]) != [""]
+
+
+def test_words_are_recognised_however_they_are_written():
+    texts = [
+        "What IS the color of (banana)?",
+        "what\tis the\u3000color  of banana\r\n",
+        "«what» is the color, of banana!",
+    ]
+    assert word_model().predict_text(texts) == [YELLOW] * 3
+
+
+def test_all_unknown_words_are_the_same_word():
+    one, other, left_out = word_model().predict_nbest(
+        ["what is the smell of bananas", "what is the taste of 香蕉", "what is the of"], BEAM
+    )
+    assert [text for text, _ in one] == [text for text, _ in other]
+    assert [p for _, p in one] == pytest.approx([p for _, p in other], abs=1e-5)
+    # It is a word nevertheless.
+    assert [p for _, p in one] != pytest.approx([p for _, p in left_out], abs=1e-4)
+
+
+def test_an_unknown_word_does_not_stop_a_model_without_a_word_for_it():
+    # The 2018 dictionary has no <unk>.
+    config = Configuration(as_published=True)
+    model = Seq2Seq(config, *build_vocabularies(WORD_PAIRS, config), answer_limit=4).create_weights()
+    answers = model.predict_text(["what is love", "love", BANANA])
+    assert [isinstance(answer, str) for answer in answers] == [True] * 3
+
+
+def test_of_a_long_text_the_first_tokens_are_read():
+    # The model reads six words: the whole question, here.
+    cut, long, five, seven = word_model().predict_nbest(
+        [BANANA, BANANA + " water molecules" * 5000, "what is the color of", "what is the color of water banana"], BEAM
+    )
+    assert cut[0][0] == YELLOW
+    assert [text for text, _ in long] == [text for text, _ in cut]
+    assert [p for _, p in long] == pytest.approx([p for _, p in cut], abs=1e-5)
+    # The sixth word is read, the seventh is not.
+    [six] = word_model().predict_nbest(["what is the color of water"], BEAM)
+    assert [p for _, p in six] == pytest.approx([p for _, p in seven], abs=1e-5)
+    assert [p for _, p in six] != pytest.approx([p for _, p in five], abs=1e-4)
+
+
+def test_a_character_may_be_many_bytes():
+    assert char_model().predict_text([ACCENT, FAMILY]) == ["\u0301E é", "👨\u200d👩\u200d👧 ×"]
+    # Composed, é is another character, which this model has not seen: nobody normalises behind the user's back.
+    composed, unknown = char_model().predict_nbest(["é", "☃"])
+    assert composed == unknown
+
+
+@hypothesis.given(texts=some.lists(some.text(some.characters(exclude_categories=["Cs"])), max_size=5))
+def test_any_text_gets_an_answer(texts):
+    for model in (word_model(), char_model()):
+        answers = model.predict_text(texts)
+        assert len(answers) == len(texts)
+        known = {"<unk>", *model.target_vocabulary.tokens[5:]}
+        assert {token for answer in answers for token in answer.split()} <= known
+
+
+# Speed
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
+def test_a_strategy_is_traced_once_whatever_the_batches(strategy):
+    model = char_model()
+    for batch_size in (1, 3, 128):
+        for length in (0, 1, 7, 40):
+            model.predict_text(["c" * length, "a", "cat"] * 2, strategy, batch_size=batch_size)
+    assert model.text_function(strategy).experimental_get_tracing_count() == 1
+    twin = type(strategy)(**vars(strategy))
+    assert model.text_function(twin) is model.text_function(strategy)
+
+
+def test_a_graph_that_was_traced_follows_the_weights():
+    model = word_model()
+    before = model.predict_nbest([BANANA])[0][0]
+    bias = model.decoder.projection.bias
+    known_by_heart = tf.identity(bias)
+    end = model.target_vocabulary.tokens.index("<end>")
+    bias.assign(known_by_heart + 100 * tf.one_hot(end, len(known_by_heart)))
+    assert model.predict_text([BANANA]) == [""]  # ends at once
+    bias.assign(known_by_heart)
+    assert model.predict_nbest([BANANA])[0][0] == before
+
+
+# How likely
+
+
+def test_the_best_answers_come_first_and_differ():
+    for answers in char_model().predict_nbest(["cat", "kit", "acca"], BEAM):
+        assert len(answers) == len({text for text, _ in answers}) == 4
+        # Each piece of an answer is a token, and so is <end>, which the longest answers do without.
+        lengths = [min(len(text.split()) + 1, char_model().answer_limit) for text, _ in answers]
+        normalised = [p / ((5 + n) / 6) ** 0.6 for n, (_, p) in zip(lengths, answers, strict=True)]
+        assert normalised == sorted(normalised, reverse=True)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
+def test_the_log_probability_of_an_answer_is_its_score(strategy):
+    model = char_model()
+    sources = ["cat", "kit", "", "acca", FAMILY, "tat"]
+    # Left out: the answers that stopped at the limit (they have no <end>, and a score always counts one), those with
+    # <unk> (which a reference cannot name) and what was answered to nothing.
+    answers = [
+        (source, text, p)
+        for source, said in zip(sources, model.predict_nbest(sources, strategy), strict=True)
+        for text, p in said
+        if source and "<unk>" not in text and len(text.split()) < model.answer_limit
+    ]
+    assert len(answers) >= 3
+    _, sums = model.score([source for source, _, _ in answers], [text for _, text, _ in answers])
+    assert sums == pytest.approx([p for _, _, p in answers], abs=1e-4)
+
+
+def test_scores_by_token_add_up_and_know_what_was_learnt_by_heart():
+    tokens, sums = word_model().score([BANANA, BANANA, WATER], [YELLOW, "yellow most", HYDROGEN])
+    assert [len(row) for row in tokens] == [6, 3, 4]  # five words and <end>, two and <end>, three and <end>
+    assert sums == pytest.approx([sum(row) for row in tokens])
+    assert all(log_probability <= 0 for row in tokens for log_probability in row)
+    # Beginning like what was learnt is likely; ending there is not.
+    assert tokens[1][:2] == pytest.approx(tokens[0][:2], abs=1e-5)
+    assert sums[0] > math.log(0.95) and tokens[1][2] < math.log(0.05)
+
+
+def test_scores_do_not_depend_on_the_company():
+    model = char_model()
+    together = model.score(["cat", "tack"], ["K AE T", "T"])
+    for number, (source, target) in enumerate([("cat", "K AE T"), ("tack", "T")]):
+        [alone], [total] = model.score([source], [target])
+        assert together[0][number] == pytest.approx(alone, abs=1e-5)
+        assert together[1][number] == pytest.approx(total, abs=1e-5)
+
+
+def test_no_texts_have_no_scores():
+    assert word_model().score([], []) == ([], [])
+
+
+def test_the_mean_surprise_of_a_token_is_the_loss():
+    model = word_model()
+    _, sums = model.score([BANANA, WATER], [YELLOW, HYDROGEN])
+    ids = [model.source_vocabulary.encode(tf.constant([text])).to_tensor() for text in (BANANA, WATER)]
+    losses = []
+    for source, target in zip(ids, (YELLOW, HYDROGEN), strict=True):
+        target = model.target_vocabulary.encode(tf.constant([target])).to_tensor()
+        question, start, end = (tf.constant([[number]]) for number in (2, 3, 4))
+        batch = ((tf.concat([question, source], 1), tf.concat([start, target], 1)), tf.concat([target, end], 1))
+        model.reset_metrics()
+        losses.append(float(model.test_step(batch)["loss"]))
+    # The first has six labels, the second four.
+    assert losses == pytest.approx([-sums[0] / 6, -sums[1] / 4], rel=1e-4)
+
+
+def test_a_model_whose_numbers_have_run_away_says_so():
+    # Where weights are NaN no answer is the likeliest. An index out of range, or no answer at all, would not tell.
+    bias = word_model().decoder.projection.bias
+    known_by_heart = tf.identity(bias)
+    bias.assign(known_by_heart * math.nan)
+    try:
+        with pytest.raises(ValueError, match=r"(?i)nan"):
+            word_model().predict_nbest([BANANA])
+    finally:
+        bias.assign(known_by_heart)

@@ -1,0 +1,63 @@
+"""Two trained models that answer texts: one of words, one from characters to pieces between blanks."""
+
+import functools
+
+import tensorflow as tf
+
+from keras_seq2seq import Configuration, Seq2Seq, keras
+from keras_seq2seq.batching import batches, encode_pairs
+from keras_seq2seq.corpora import NOTEBOOK
+from keras_seq2seq.training import build_vocabularies
+
+WORD_PAIRS = NOTEBOOK
+
+# Characters that are easily lost or torn apart on the way: a combining mark, an emoji made of three characters with
+# zero-width joiners between them, right-to-left letters, full-width ones, a zero-width space, a tab.
+ACCENT, FAMILY, HEBREW, WIDE, ZERO_WIDTH = "e\u0301", "👨\u200d👩\u200d👧", "שלום", "ＡＢ", "a\u200bb"
+CHAR_PAIRS = [
+    ("cat", "K AE T"),
+    ("tack", "T AE K"),
+    (ACCENT, "\u0301E é"),
+    (FAMILY, "👨\u200d👩\u200d👧 ×"),
+    (HEBREW, "ש\u05c1 ם"),
+    (WIDE, "ｂ Ａ"),
+    (ZERO_WIDTH, "\u200b B"),
+    ("\t \t", "TAB"),
+]
+
+
+@functools.cache
+def word_model():
+    """Returns a model that knows WORD_PAIRS by heart; it reads at most six words."""
+    return trained(WORD_PAIRS, max_length=6, batch_size=2)
+
+
+@functools.cache
+def char_model():
+    """Returns a model that knows CHAR_PAIRS by heart."""
+    return trained(
+        CHAR_PAIRS,
+        source_tokens="char",
+        target_tokens="space",
+        shared_vocabulary=False,
+        batch_size=8,
+    )
+
+
+def trained(pairs, **options):
+    """Trains a small model until it says every target of `pairs`, nearly for certain."""
+    keras.utils.set_random_seed(1)
+    config = Configuration(embedding_dim=8, units=32, embedding_stddev=0.5, learning_rate=0.03, **options)
+    vocabularies = build_vocabularies(pairs, config)
+    examples = encode_pairs(pairs, *vocabularies, config)
+    learner = Seq2Seq(config, *vocabularies, 2 * int(examples.labels.bounding_shape()[1])).create_weights()
+    learner.compile(keras.optimizers.Adam(config.learning_rate))
+    learner.optimizer.build(learner.trainable_variables)
+    # What `fit` does, in a third of the time: most of it goes into making the graph.
+    update, [batch] = tf.function(learner.train_step, autograph=False), batches(examples, config)
+    for _ in range(60):
+        update(batch)
+    model = Seq2Seq.from_config(learner.get_config())  # not compiled, as one that comes from the other Keras
+    model.set_weights(learner.get_weights())
+    assert model.predict_text([source for source, _ in pairs]) == [target for _, target in pairs]
+    return model
