@@ -82,7 +82,7 @@ def make_buckets(examples: Examples, config: Configuration) -> Buckets:
     """
     sides = np.stack([examples.source.row_lengths(), examples.labels.row_lengths()], axis=1)
     longer = sides.max(axis=1)
-    edges = np.unique(np.quantile(longer, np.linspace(0, 1, config.length_buckets + 1)[1:], method="higher"))
+    edges = np.unique(np.quantile(longer, np.linspace(0, 1, config.length_buckets + 1)[1:], method="inverted_cdf"))
     bucket = np.searchsorted(edges, longer)
     sizes = np.bincount(bucket)
     shapes = np.stack([sides[bucket == number].max(axis=0) for number in range(len(edges))])

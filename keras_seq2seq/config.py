@@ -23,6 +23,12 @@ def _option(default: Any, help: str, choices: tuple[str, ...] = (), least: float
     return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "least": least})
 
 
+def _types_of(field: dataclasses.Field) -> tuple[type, ...]:
+    if isinstance(field.default, float):
+        return (int, float)
+    return (str, type(None)) if field.default is None else (type(field.default),)
+
+
 def flag_of(name: str) -> str:
     """Returns the command line's spelling of a field: `batch_size` -> `--batch-size`."""
     return "--" + name.replace("_", "-")
@@ -95,6 +101,12 @@ class Configuration:
         for field in dataclasses.fields(self):
             value, flag = getattr(self, field.name), flag_of(field.name)
             choices, least = field.metadata["choices"], field.metadata["least"]
+            if not isinstance(value, _types_of(field)) or (
+                isinstance(value, bool) and field.type != "bool" and field.type is not bool
+            ):
+                raise InputError(
+                    f"{flag} is {value!r}; it must be of type {getattr(field.type, '__name__', field.type)}"
+                )
             if choices and value not in choices:
                 raise InputError(f"{flag} is {value!r}; choose one of: {', '.join(choices)}")
             if least is not None and not least <= value < float("inf"):

@@ -31,7 +31,7 @@ def read_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
         raise InputError(f"{path}: is a directory; give a text file") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    if not content.strip():
+    if not content.decode("utf-8", "replace").removeprefix("\ufeff").strip():
         raise InputError(f"{path}: is empty; expected one pair a line: source, tab, target")
     # Split at line feeds alone: str.splitlines() would also cut at U+2028, form feeds and the like.
     for number, raw in enumerate(content.removesuffix(b"\n").split(b"\n"), start=1):
@@ -82,7 +82,9 @@ def read_references(path: str | os.PathLike) -> dict[str, list[str]]:
         if not source.strip() or not all(target.strip() for target in targets):
             raise InputError(f"{path}, line {number}: a side is empty; give it text or remove the line")
         known = references.setdefault(source, [])
-        known += [target for target in targets if target not in known]
+        for target in targets:
+            if target not in known:
+                known.append(target)
     return references
 
 

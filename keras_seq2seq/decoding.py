@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from keras_seq2seq.config import InputError
+from keras_seq2seq.config import LARGEST, InputError
 
 State = list[tf.Tensor]
 Step = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
@@ -112,11 +112,15 @@ class Sampling(TokenByToken):
             raise InputError(f"temperature is {self.temperature}; it must be a finite number above 0")
         if self.top_k < 0:
             raise InputError(f"top-k is {self.top_k}; it must be 0 (all tokens) or more")
+        if not 0 <= self.seed <= LARGEST:
+            raise InputError(f"seed is {self.seed}; it must be from 0 to {LARGEST}")
 
     def choose(self, log_probabilities: tf.Tensor, time: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         if self.top_k:
-            kept = tf.math.top_k(log_probabilities, tf.minimum(self.top_k, tf.shape(log_probabilities)[-1])).values
-            log_probabilities = tf.where(log_probabilities < kept[:, -1:], NEVER, log_probabilities)
+            vocabulary = tf.shape(log_probabilities)[-1]
+            likeliest = tf.math.top_k(log_probabilities, tf.minimum(self.top_k, vocabulary)).indices
+            kept = tf.reduce_any(tf.one_hot(likeliest, vocabulary, on_value=True, off_value=False), axis=1)
+            log_probabilities = tf.where(kept, log_probabilities, NEVER)
 
         def noise(row):  # drawn row by row, so that no other row has a say in it
             seed = tf.stack([self.seed, row * 100_003 + time])
@@ -124,7 +128,7 @@ class Sampling(TokenByToken):
 
         # The Gumbel-max trick: the argmax of log-probabilities with Gumbel noise is a draw from them.
         gumbel = -tf.math.log(-tf.math.log(tf.map_fn(noise, rows, fn_output_signature=tf.float32)))
-        return tf.argmax(log_probabilities / self.temperature + gumbel, axis=-1, output_type=tf.int32)
+        return tf.argmax(log_probabilities / max(self.temperature, 1e-30) + gumbel, axis=-1, output_type=tf.int32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,6 +153,8 @@ class Beam:
             raise InputError(
                 f"beam {self.width} with n-best {self.nbest}: both must be 1 or more, n-best not above beam"
             )
+        if not -float("inf") < self.length_penalty < float("inf"):
+            raise InputError(f"length penalty is {self.length_penalty}; it must be a finite number")
 
     def __call__(self, task: Task) -> tuple[tf.Tensor, tf.Tensor]:
         """Searches until every answer in every beam has ended.

@@ -85,6 +85,8 @@ def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strateg
     if len(examples.pairs) < len(pairs):
         source, target = next(pair for pair in pairs if pair not in set(examples.pairs))
         raise InputError(f"the pair {source!r}, {target!r} has no {everything.target_tokens} token on a side")
+    # As in an answer, no more of a source is read than the model was trained to read, `<q>` and that many tokens.
+    examples = examples._replace(source=examples.source[:, : 1 + model.config.max_length])
     if getattr(model, "optimizer", None) is None:
         model.compile()  # Keras measures compiled models only
     teacher_forced = model.evaluate(batches(examples, everything), verbose=0, return_dict=True)
@@ -108,4 +110,4 @@ def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strateg
 def tokens_of(texts: Sequence[str], unit: str) -> list[list[str]]:
     """Cuts texts into tokens, as plain strings."""
     rows = tokenize(tf.constant(list(texts), tf.string), unit)
-    return [[token.decode() for token in row] for row in rows.numpy().tolist()]
+    return [[token.decode() for token in row] for row in rows.to_list()]

@@ -1,5 +1,6 @@
 """Lines in, lines out: files, pipes and people at a keyboard, without losing or half-writing anything."""
 
+import codecs
 import contextlib
 import io
 import os
@@ -21,6 +22,7 @@ def lines_of(path: str | None) -> Iterator[str]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     for number, raw in enumerate(stream, start=1):
         try:
+            raw = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
             yield raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError as error:
             raise InputError(f"{name}, line {number}: not UTF-8 (byte {error.start + 1})") from None

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq.framework import keras
+from keras_seq2seq.config import TOKENS, InputError
 
 PAD, UNKNOWN, QUESTION, ANSWER, END = "<pad>", "<unk>", "<q>", "<a>", "<end>"
 SPECIAL = (PAD, UNKNOWN, QUESTION, ANSWER, END)
@@ -49,6 +50,9 @@ class Vocabulary:
         tokens: all tokens; the first is `<pad>`, so that 0 is padding everywhere (`mask_zero`).
         unit: `word`, `char` or `space`: see `tokenize`.
 
+    Attributes:
+        table: the lookup table from tokens to ids, for whoever writes a graph that uses it.
+
     Raises:
         ValueError: `<pad>` is not first, or a token stands there twice.
     """
@@ -56,21 +60,27 @@ class Vocabulary:
     def __init__(self, tokens: Sequence[str], unit: str) -> None:
         self.tokens = [str(token) for token in tokens]
         self.unit = unit
+        if unit not in TOKENS:
+            raise InputError(f"the kind of tokens is {unit!r}; choose one of: {', '.join(TOKENS)}")
+        if UNKNOWN in self.tokens[2:]:
+            raise ValueError(f"{UNKNOWN} must be the second token: its id is 1.")
         if self.tokens[:1] != [PAD]:
             raise ValueError(f"The first token must be {PAD}: its id is 0.")
         repeated = [token for token, count in Counter(self.tokens).items() if count > 1]
         if repeated:
             raise ValueError(f"Tokens must differ; these do not: {repeated[:5]}")
         self._special_ids = [self.tokens.index(token) for token in SPECIAL if token in self.tokens]
-        layer = keras.layers.StringLookup
-        if UNKNOWN in self.tokens:
-            options = {"vocabulary": self.tokens[2:], "mask_token": PAD, "oov_token": UNKNOWN}
-        else:
-            options = {"vocabulary": self.tokens[1:], "mask_token": PAD, "num_oov_indices": 0}
+        # As objects: NumPy's own strings end before their last NULs.
+        names = np.array([token.encode() for token in self.tokens], dtype=object)
+        # Without `<unk>`, as in the notebook's dictionary, an unknown token is passed over like padding.
+        unknown = self.tokens.index(UNKNOWN) if UNKNOWN in self.tokens else 0
         # Made eagerly, even where a graph is being traced: the tables outlive that graph.
         with tf.init_scope():
-            self._ids_of_tokens = layer(**options)
-            self._tokens_of_ids = tf.constant(self.tokens)
+            self._tokens_of_ids = tf.constant(names)
+            ids = tf.range(len(names), dtype=tf.int64)
+            self.table = tf.lookup.StaticHashTable(
+                tf.lookup.KeyValueTensorInitializer(self._tokens_of_ids, ids), default_value=unknown
+            )
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -78,11 +88,6 @@ class Vocabulary:
     def id_of(self, token: str) -> int | None:
         """Returns a special token's id; None where this vocabulary does without it."""
         return self.tokens.index(token) if token in self.tokens else None
-
-    @property
-    def table(self) -> tf.lookup.StaticHashTable:
-        """The lookup table from tokens to ids, for whoever writes a graph that uses it."""
-        return self._ids_of_tokens.lookup_table
 
     @classmethod
     def build(cls, texts: Iterable[str], unit: str, min_count: int = 1, max_size: int | None = None) -> "Vocabulary":
@@ -94,9 +99,7 @@ class Vocabulary:
             min_count: tokens seen fewer times are left to `<unk>`.
             max_size: keep at most this many tokens, the special ones not counted.
         """
-        counts = Counter(
-            token.decode() for row in tokenize(tf.constant(list(texts)), unit).numpy().tolist() for token in row
-        )
+        counts = Counter(token.decode() for row in tokenize(tf.constant(list(texts)), unit).to_list() for token in row)
         ranked = sorted(counts, key=lambda token: (-counts[token], token))
         kept = [token for token in ranked if counts[token] >= min_count and token not in SPECIAL]
         return cls([*SPECIAL, *kept[:max_size]], unit)
@@ -107,7 +110,7 @@ class Vocabulary:
         A text that happens to contain `<pad>` or `<end>` gets `<unk>` there, never the special id.
         """
         tokens = tokenize(texts, self.unit)
-        ids = tf.cast(self._ids_of_tokens(tokens.values), tf.int32)
+        ids = tf.cast(self.table.lookup(tokens.values), tf.int32)
         if UNKNOWN in self.tokens:
             special = tf.reduce_any(ids[:, None] == tf.constant(self._special_ids), axis=1)
             ids = tf.where(special, self.tokens.index(UNKNOWN), ids)

@@ -14,7 +14,7 @@ from keras_seq2seq.training import build_vocabularies
 
 BANANA, WATER = (source for source, _ in WORD_PAIRS)
 YELLOW, HYDROGEN = (target for _, target in WORD_PAIRS)
-BEAM = Beam(width=4, nbest=4)
+BEAM = Beam(width=5, nbest=5)
 SAMPLING = Sampling(temperature=5.0, seed=3)  # hot enough to draw different answers
 STRATEGIES = [GREEDY, BEAM, SAMPLING]
 # How answers are searched for changes nothing about the texts: few graphs, few seconds.
@@ -40,7 +40,7 @@ def test_the_batch_size_changes_nothing(strategy):
     texts = ["cat", "tack", "kit", "a", "", "ttt", FAMILY, "acca", "tat"]
     expected = char_model().predict_nbest(texts, strategy)
     assert len({answers[0][0] for answers in expected}) > 3  # something could get mixed up
-    for batch_size in (1, 2, 9):
+    for batch_size in (1, 4):
         found = char_model().predict_nbest(texts, strategy, batch_size=batch_size)
         assert [[text for text, _ in answers] for answers in found] == [[text for text, _ in a] for a in expected]
         for some_answers, same_answers in zip(found, expected, strict=True):
@@ -68,13 +68,16 @@ def test_a_string_is_not_a_list_of_texts(ask):
 # Odd texts
 
 
+NOTHING = ["", " ", " \t \n", "\u3000\u00a0", "?!... —", "\0"]
+
+
 @pytest.mark.parametrize("strategy", FEW, ids=repr)
-@pytest.mark.parametrize("text", ["", " ", " \t \n", "\u3000\u00a0", "?!... —", "\0"], ids=ascii)
-def test_nothing_asked_nothing_answered(text, strategy):
-    # Alone, and beside a text that is something.
-    assert word_model().predict_nbest([text], strategy) == [[("", 0.0)]]
-    nothing, something = word_model().predict_nbest([text, BANANA], strategy)
-    assert nothing == [("", 0.0)] and something[0][0]
+def test_nothing_asked_nothing_answered(strategy):
+    # Beside a text that is something, and among themselves.
+    something, *nothing = word_model().predict_nbest([BANANA, *NOTHING], strategy)
+    assert something[0][0] == YELLOW
+    assert nothing == [[("", 0.0)]] * len(NOTHING)
+    assert word_model().predict_nbest(NOTHING, strategy) == nothing
 
 
 def test_where_blanks_are_characters_they_ask_something():
@@ -130,6 +133,7 @@ def test_a_character_may_be_many_bytes():
     assert composed == unknown
 
 
+@hypothesis.settings(max_examples=12)
 @hypothesis.given(texts=some.lists(some.text(some.characters(exclude_categories=["Cs"])), max_size=5))
 def test_any_text_gets_an_answer(texts):
     for model in (word_model(), char_model()):
@@ -145,8 +149,8 @@ def test_any_text_gets_an_answer(texts):
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
 def test_a_strategy_is_traced_once_whatever_the_batches(strategy):
     model = char_model()
-    for batch_size in (1, 3, 128):
-        for length in (0, 1, 7, 40):
+    for batch_size in (2, 128):
+        for length in (0, 7, 40):
             model.predict_text(["c" * length, "a", "cat"] * 2, strategy, batch_size=batch_size)
     assert model.text_function(strategy).experimental_get_tracing_count() == 1
     twin = type(strategy)(**vars(strategy))
@@ -170,7 +174,7 @@ def test_a_graph_that_was_traced_follows_the_weights():
 
 def test_the_best_answers_come_first_and_differ():
     for answers in char_model().predict_nbest(["cat", "kit", "acca"], BEAM):
-        assert len(answers) == len({text for text, _ in answers}) == 4
+        assert len(answers) == len({text for text, _ in answers}) == 5
         # Each piece of an answer is a token, and so is <end>, which the longest answers do without.
         lengths = [min(len(text.split()) + 1, char_model().answer_limit) for text, _ in answers]
         normalised = [p / ((5 + n) / 6) ** 0.6 for n, (_, p) in zip(lengths, answers, strict=True)]
@@ -215,21 +219,6 @@ def test_scores_do_not_depend_on_the_company():
 
 def test_no_texts_have_no_scores():
     assert word_model().score([], []) == ([], [])
-
-
-def test_the_mean_surprise_of_a_token_is_the_loss():
-    model = word_model()
-    _, sums = model.score([BANANA, WATER], [YELLOW, HYDROGEN])
-    ids = [model.source_vocabulary.encode(tf.constant([text])).to_tensor() for text in (BANANA, WATER)]
-    losses = []
-    for source, target in zip(ids, (YELLOW, HYDROGEN), strict=True):
-        target = model.target_vocabulary.encode(tf.constant([target])).to_tensor()
-        question, start, end = (tf.constant([[number]]) for number in (2, 3, 4))
-        batch = ((tf.concat([question, source], 1), tf.concat([start, target], 1)), tf.concat([target, end], 1))
-        model.reset_metrics()
-        losses.append(float(model.test_step(batch)["loss"]))
-    # The first has six labels, the second four.
-    assert losses == pytest.approx([-sums[0] / 6, -sums[1] / 4], rel=1e-4)
 
 
 def test_a_model_whose_numbers_have_run_away_says_so():

@@ -50,14 +50,12 @@ def trained(pairs, **options):
     config = Configuration(embedding_dim=8, units=32, embedding_stddev=0.5, learning_rate=0.03, **options)
     vocabularies = build_vocabularies(pairs, config)
     examples = encode_pairs(pairs, *vocabularies, config)
-    learner = Seq2Seq(config, *vocabularies, 2 * int(examples.labels.bounding_shape()[1])).create_weights()
-    learner.compile(keras.optimizers.Adam(config.learning_rate))
-    learner.optimizer.build(learner.trainable_variables)
+    model = Seq2Seq(config, *vocabularies, 2 * int(examples.labels.bounding_shape()[1])).create_weights()
+    model.compile(keras.optimizers.Adam(config.learning_rate))
+    model.optimizer.build(model.trainable_variables)
     # What `fit` does, in a third of the time: most of it goes into making the graph.
-    update, [batch] = tf.function(learner.train_step, autograph=False), batches(examples, config)
+    update, [batch] = tf.function(model.train_step, autograph=False), batches(examples, config)
     for _ in range(60):
         update(batch)
-    model = Seq2Seq.from_config(learner.get_config())  # not compiled, as one that comes from the other Keras
-    model.set_weights(learner.get_weights())
     assert model.predict_text([source for source, _ in pairs]) == [target for _, target in pairs]
     return model
