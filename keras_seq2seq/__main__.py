@@ -50,6 +50,9 @@ def run_command(command: Callable[..., None], arguments: Sequence[str], **option
     except BrokenPipeError:
         # Whoever read our output (`head`, say) has had enough. Python must not try to flush the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        print(f"error: {error.strerror or error}", file=sys.stderr)
+        return BAD_INPUT
     except Exception as error:
         # TensorFlow's own class cannot be named here without importing TensorFlow.
         if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":

@@ -46,9 +46,12 @@ def predict(arguments: Sequence[str]) -> None:
     run, texts = _split_run(options.text, options.logs)
     if texts and options.input:
         raise InputError("give either texts or --input, not both")
+    for text in texts:
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise InputError(f"the text {text!r} is not UTF-8")
     lines = iter(texts) if texts else streams.lines_of(options.input)
     model, strategy = _load(run, options.keras), _strategy(options)
-    typed = not texts and not options.input and sys.stdin.isatty()
+    typed = not texts and not options.input and sys.stdin is not None and sys.stdin.isatty()
     with streams.output(options.output) as output:
         done = 0
         for batch in streams.batches(
@@ -75,7 +78,7 @@ def evaluate(arguments: Sequence[str]) -> None:
     from keras_seq2seq.corpora import read_references
 
     references = read_references(options.data)
-    model, strategy = _load(options.run or latest_run(options.logs), options.keras), _strategy(options)
+    model, strategy = _load(options.run or "latest", options.keras, options.logs), _strategy(options)
 
     from keras_seq2seq.metrics import evaluate as measure
 
@@ -94,7 +97,7 @@ def export(arguments: Sequence[str]) -> None:
     parser.add_argument("folder", metavar="DIR", help="the SavedModel's folder; it must not exist yet")
     parser.add_argument("--beam", type=int, default=5, help="width and n-best of the signature `beam` (default 5)")
     options = parser.parse_args(arguments)
-    model = _load(options.run, options.keras)
+    model = _load(options.run, options.keras, options.logs)
 
     from keras_seq2seq.decoding import Beam
     from keras_seq2seq.serving import export as write
@@ -137,7 +140,9 @@ def _split_run(arguments: list[str], logs: str) -> tuple[str | Path, list[str]]:
     return latest_run(logs), arguments
 
 
-def _load(run: str | Path, keras: int | None) -> "Seq2Seq":
+def _load(run: str | Path, keras: int | None, logs: str = "logs") -> "Seq2Seq":
+    if str(run) == "latest":
+        run = latest_run(logs)
     choose_keras(keras)
     with framework.quiet_start():
         framework.versions()

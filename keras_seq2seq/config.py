@@ -121,7 +121,7 @@ class Configuration:
         if self.as_published and (self.data is not None or self.corpus != "notebook"):
             raise InputError("--as-published rebuilds the notebook's run; leave out --data and --corpus")
 
-        if self.resume and not self.run:
+        if self.resume and self.run is None:
             raise InputError("--resume goes on with a run; name it with --run")
         if self.early_stopping is not None:
             self.stopping_rule()
@@ -201,7 +201,7 @@ class Parser(argparse.ArgumentParser):
         raise InputError(message)
 
     def parse_args(self, *arguments: Any) -> argparse.Namespace:
-        values, rest = self.parse_known_args(*arguments)
+        values, rest = self.parse_known_intermixed_args(*arguments)
         if rest:
             flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
             raise InputError(f"unknown option {rest[0]}; {suggest(rest[0].split('=')[0], flags)}")

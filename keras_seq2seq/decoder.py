@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_seq2seq.encoder import embedding_layer
-from keras_seq2seq.framework import SameLayout, keras
+from keras_seq2seq.framework import SameLayout, keras, require_same_keras
 
 
 @keras.utils.register_keras_serializable("keras_seq2seq")
@@ -48,6 +48,7 @@ class Decoder(SameLayout, keras.Model):
         self.units = units
         self.embedding_stddev = embedding_stddev
         self.recurrent_initializer = recurrent_initializer
+        require_same_keras(embedding, "layer")
         self.embedding = embedding or embedding_layer(vocabulary_size, embedding_dim, embedding_stddev)
         if embedding:  # saved by the one who shares it
             self.hidden_when_saving = (*self.hidden_when_saving, "embedding")

@@ -141,18 +141,22 @@ class SameLayout:
         return sorted(set(super().__dir__()) - set(self.hidden_when_saving))
 
 
+_OTHER_BACKEND = (
+    "keras_seq2seq needs Keras on TensorFlow, but Keras runs on {} here: unset KERAS_BACKEND or set it to tensorflow."
+)
+
+
 def _import_keras() -> Any:
     if keras_major() == 2:
         import tf_keras
 
         return tf_keras
+    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
+        raise ImportError(_OTHER_BACKEND.format(os.environ["KERAS_BACKEND"]))
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        raise ImportError(
-            f"keras_seq2seq needs Keras on TensorFlow, but Keras runs on {keras.backend.backend()} here: "
-            "unset KERAS_BACKEND or set it to tensorflow."
-        )
+        raise ImportError(_OTHER_BACKEND.format(keras.backend.backend()))
     return keras
 
 

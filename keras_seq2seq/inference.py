@@ -26,7 +26,9 @@ class TextInTextOut:
             @tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int32)])
             def answer(texts, rows):
                 tokens = self.source_vocabulary.encode(texts)[:, : self.config.max_length]
-                source = add_question(tokens, self.source_vocabulary).to_tensor()
+                source = add_question(tokens, self.source_vocabulary)
+                # At least one step, for an RNN cannot run over none, even where there is no text to answer.
+                source = source.to_tensor(shape=tf.stack([-1, tf.maximum(source.bounding_shape()[1], 1)]))
                 ids, log_probabilities = self.generate_ids(source, strategy, rows=rows)
                 answers = tf.reshape(ids, [-1, tf.shape(ids)[-1]])
                 answers = tf.reshape(self.target_vocabulary.decode(answers), tf.shape(log_probabilities))
@@ -61,6 +63,10 @@ class TextInTextOut:
         for start in range(0, len(texts), batch_size):
             part = tf.constant(list(texts[start : start + batch_size]), tf.string)
             answers, log_probabilities = answer(part, tf.range(len(part)) + first_row + start)
+            if not tf.reduce_all(tf.math.is_finite(log_probabilities[:, 0])):
+                raise ValueError(
+                    "The model's numbers are NaN: its training ran away. Train it with a lower learning rate."
+                )
             for row in zip(answers.numpy(), log_probabilities.numpy(), strict=True):
                 results.append([(text.decode(), float(p)) for text, p in zip(*row, strict=True) if p > NEVER])
         return results
@@ -79,6 +85,8 @@ class TextInTextOut:
         Returns:
             for each answer, the log-probability of each of its tokens; and their sum.
         """
+        if not len(sources):
+            return [], []
         source = self.source_vocabulary.encode(tf.constant(list(sources), tf.string))[:, : self.config.max_length]
         target = self.target_vocabulary.encode(tf.constant(list(targets), tf.string))
         decoder_input, labels = teacher_forcing(target, self.target_vocabulary, self.config.as_published)

@@ -5,7 +5,9 @@ import os
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from keras_seq2seq.config import InputError
 from keras_seq2seq.framework import keras, keras_major
@@ -57,10 +59,17 @@ def load(path: str | os.PathLike) -> Seq2Seq:
     if made_for > FORMAT:
         raise InputError(f"{path}: was saved by a newer keras_seq2seq (format {made_for}, not {FORMAT}); upgrade")
     if version.startswith("2.") == (keras_major() == 2):
-        return keras.models.load_model(path)
+        return _or_refuse(lambda: keras.models.load_model(path), path)
     model = Seq2Seq.from_config(description["config"])
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "model.weights.h5")
         file.write_bytes(weights)
-        model.load_weights(file)
+        _or_refuse(lambda: model.load_weights(file), path)
     return model
+
+
+def _or_refuse(read: Callable[[], Any], path: Path) -> Any:
+    try:
+        return read()
+    except OSError:
+        raise InputError(f"{path}: is not a whole .keras file; its weights cannot be read") from None

@@ -27,7 +27,7 @@ def export(model: Seq2Seq, folder: str | os.PathLike, beam: Beam = Beam(width=5,
         InputError: the folder exists or cannot be made.
     """
     folder = Path(folder)
-    if folder.exists():
+    if os.path.lexists(folder):
         raise InputError(f"{folder}: exists already; give a new folder")
     module = tf.Module()
     # What the graphs use has to hang on the module, or it is not written along.
@@ -54,7 +54,8 @@ def export(model: Seq2Seq, folder: str | os.PathLike, beam: Beam = Beam(width=5,
         unfinished.parent.mkdir(parents=True, exist_ok=True)
         tf.saved_model.save(module, str(unfinished), signatures={"serving_default": serving_default, "beam": nbest})
         os.replace(unfinished, folder)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror})") from None
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise InputError(f"{folder}: cannot be written ({reason})") from None
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)

@@ -14,10 +14,20 @@ from typing import TextIO
 from keras_seq2seq.config import InputError
 
 
+def _standard_input() -> Iterable[bytes]:
+    if sys.stdin is None:
+        raise InputError("there is no standard input; give texts or --input")
+    try:
+        # A reader of our own: Python cannot shut down while a thread waits inside `sys.stdin`.
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except (OSError, ValueError, AttributeError):
+        return sys.stdin.buffer
+
+
 def lines_of(path: str | None) -> Iterator[str]:
     name = path or "standard input"
     try:
-        stream = open(path, "rb") if path else sys.stdin.buffer  # noqa: SIM115 - closed with the process
+        stream = open(path, "rb") if path else _standard_input()  # noqa: SIM115 - closed with the process
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     for number, raw in enumerate(stream, start=1):
@@ -56,7 +66,7 @@ def batches(lines: Iterable[str], most: int, wait: bool) -> Iterator[list[str]]:
             for line in lines:
                 waiting.put(line)
             waiting.put(None)
-        except InputError as error:
+        except Exception as error:  # whatever it is, the reader of the queue must not wait for ever
             waiting.put(error)
 
     threading.Thread(target=read, daemon=True).start()
@@ -68,7 +78,7 @@ def batches(lines: Iterable[str], most: int, wait: bool) -> Iterator[list[str]]:
         yield batch
         if not isinstance(item, str):
             break
-    if isinstance(item, InputError):
+    if item is not None:
         raise item
 
 
@@ -89,4 +99,5 @@ def output(path: str | None) -> Iterator[TextIO]:
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)

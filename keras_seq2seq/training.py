@@ -182,10 +182,10 @@ def new_run_folder(config: Configuration) -> Path:
         InputError: `config.run` is taken or no plain name, or the folder cannot be made.
     """
     logs = Path(config.logs)
-    if config.run is not None and Path(config.run).name != config.run:
+    if config.run is not None and (Path(config.run).name != config.run or config.run in ("", "..")):
         raise InputError(f"--run {config.run!r} is not a plain folder name; choose where runs go with --logs")
     corpus = Path(config.data).stem if config.data else "as-published" if config.as_published else config.corpus
-    stem = config.run or f"{corpus}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    stem = config.run if config.run is not None else f"{corpus}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     for name in itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2))):
         try:
             (logs / name).mkdir(parents=True)

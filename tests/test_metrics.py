@@ -232,6 +232,7 @@ def test_the_loss_is_the_mean_surprise_of_all_tokens_of_all_references(model, im
     tokens, _ = model.score(*zip(*pairs, strict=True))
     surprises = [-log_probability for row in tokens for log_probability in row]
     assert len(surprises) == 5 + 2 + 2 + 4  # their words, and <end> for each
+    # The pairs fall into batches of different lengths: each token counts the same, in whichever it stands.
     mean = sum(surprises) / len(surprises)
     assert imperfect["loss"] == pytest.approx(mean, rel=1e-5)
     assert imperfect["perplexity"] == pytest.approx(math.exp(mean), rel=1e-4)

@@ -142,7 +142,7 @@ def test_it_leaves_a_model_and_events_in_a_folder_of_its_own(default_run):
 
 def test_the_same_seed_gives_the_same_numbers(default_run, tmp_path, capfd):
     # The other process had ten epochs to go; what it printed in the first three must not depend on that.
-    assert run_here("--logs", tmp_path / "logs", "--seed", 0, "--epochs", 3) == 0
+    assert run_here("--logs", tmp_path / "logs", "--seed", 0, "--epochs", 3, "--tensorboard", "off") == 0
     first, second = inspected(default_run[1]), inspected(capfd.readouterr().out)
     assert list(second) == [0, 10, 20]
     assert all(first[update] == second[update] for update in (0, 10))
@@ -171,7 +171,7 @@ def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path):
 
 
 def test_as_published_it_is_the_notebook(tmp_path, capfd):
-    assert run_here("--as-published", "--logs", tmp_path / "logs") == 0
+    assert run_here("--as-published", "--logs", tmp_path / "logs", "--tensorboard", "off") == 0
     updates = inspected(capfd.readouterr().out)
     assert list(updates) == list(range(0, 100, 10))
     # At padding the decoder's output is zero and the untrained projection has no bias: a guess among 19 tokens.
@@ -242,7 +242,7 @@ def test_validation_has_events_of_its_own(own_run):
 
 def test_ctrl_c_keeps_the_last_epoch(tmp_path):
     process = start(
-        *["--epochs", 1_000_000, "--updates-per-epoch", 5, "--inspect", 0, "--run", "long"],
+        *["--epochs", 1_000_000, "--updates-per-epoch", 5, "--inspect", 0, "--run", "long", "--tensorboard", "off"],
         cwd=tmp_path,
         start_new_session=True,  # as from a terminal: the signal goes to the whole group
     )
