@@ -201,7 +201,9 @@ class Parser(argparse.ArgumentParser):
         raise InputError(message)
 
     def parse_args(self, *arguments: Any) -> argparse.Namespace:
-        values, rest = self.parse_known_intermixed_args(*arguments)
+        # Options may stand between texts; behind `--` nothing is one, which only the plain parser understands.
+        parse = self.parse_known_args if "--" in arguments[0] else self.parse_known_intermixed_args
+        values, rest = parse(*arguments)
         if rest:
             flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
             raise InputError(f"unknown option {rest[0]}; {suggest(rest[0].split('=')[0], flags)}")
