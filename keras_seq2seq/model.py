@@ -59,6 +59,9 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
         self.target_vocabulary = target_vocabulary
         self.answer_limit = answer_limit
         self._progress = types.SimpleNamespace(value={})
+        if keras_major() == 2:
+            # Each replica returns what all of them measured; Keras 2 would add that up over the workers.
+            self.distribute_reduction_method = "first"
         sizes = {
             "embedding_dim": config.embedding_dim,
             "units": config.units,
@@ -111,7 +114,7 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
         # the result of `==` has no rank where one of the sizes is not known when the graph is made.
         exact = tf.reduce_all(tf.equal(said, labels) | tf.equal(labels, 0), axis=1)
         self.exact_tracker.update_state(tf.cast(exact, tf.float32))
-        return {**results, "exact_match": self.exact_tracker.result()}
+        return {**results, "exact_match": _mean_over_replicas(self.exact_tracker)}
 
     def _update(self, gradients: list[tf.Tensor]) -> None:
         # Dense, since the norm of a sparse embedding gradient would count a token that occurs twice as two.
@@ -131,7 +134,10 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
         # Weighted by labels, so that the mean of an epoch does not depend on how it was cut into batches.
         self.loss_tracker.update_state(crossentropy, sample_weight=mask)
         self.accuracy_tracker.update_state(correct, sample_weight=mask)
-        return {"loss": self.loss_tracker.result(), "token_accuracy": self.accuracy_tracker.result()}
+        return {
+            "loss": _mean_over_replicas(self.loss_tracker),
+            "token_accuracy": _mean_over_replicas(self.accuracy_tracker),
+        }
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -216,6 +222,12 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
 def _sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
     replicas = tf.distribute.get_replica_context()
     return replicas.all_reduce(tf.distribute.ReduceOp.SUM, value) if replicas.num_replicas_in_sync > 1 else value
+
+
+def _mean_over_replicas(tracker: keras.metrics.Mean) -> tf.Tensor:
+    # Keras 3 shows the mean of the means of the replicas, which is another one where they have unequal parts.
+    total, count = _sum_over_replicas(tf.identity(tracker.total)), _sum_over_replicas(tf.identity(tracker.count))
+    return tf.math.divide_no_nan(total, count)
 
 
 def _unpack(batch: Batch) -> Batch:

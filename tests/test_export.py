@@ -11,7 +11,7 @@ import tensorflow as tf
 import toys
 from text_toys import ACCENT, CHAR_PAIRS, FAMILY, HEBREW, WORD_PAIRS, ZERO_WIDTH, char_model, word_model
 
-from keras_seq2seq import Beam, InputError, export
+from keras_seq2seq import Beam, InputError, export, keras
 
 MODELS = {"word": word_model, "char": char_model}
 BEAMS = {"word": Beam(5, 5), "char": Beam(3, 3)}  # the first is what `export` writes unless told otherwise
@@ -91,6 +91,12 @@ for name, texts in questions.items():
 assert not any(package in sys.modules and sys.modules[package] for package in ("keras", "tf_keras", "keras_seq2seq"))
 print(json.dumps(found))
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def seeded():
+    """Seeds once for the file: to seed again makes TensorFlow prepare every graph anew, a third of a second each."""
+    keras.utils.set_random_seed(0)
 
 
 @pytest.fixture(scope="module")

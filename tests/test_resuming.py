@@ -13,6 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import toys
 
 from keras_seq2seq import framework
 
@@ -41,7 +42,10 @@ def command(folder: Path, run: str, *more: str) -> list[str]:
 
 
 def finish(folder: Path, run: str, *more: str) -> subprocess.CompletedProcess:
-    return subprocess.run(command(folder, run, *more), capture_output=True, text=True, timeout=300)
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(
+        command(folder, run, *more), capture_output=True, text=True, timeout=toys.PATIENCE, env=environment
+    )
 
 
 def contents(file: Path) -> tuple[dict, dict[str, np.ndarray]]:
