@@ -131,9 +131,10 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
     def _track(self, crossentropy: tf.Tensor, logits: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
         mask = label_mask(labels)
         correct = tf.cast(tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels, tf.float32)
-        # Weighted by labels, so that the mean of an epoch does not depend on how it was cut into batches.
-        self.loss_tracker.update_state(crossentropy, sample_weight=mask)
-        self.accuracy_tracker.update_state(correct, sample_weight=mask)
+        # Weighted by labels, so that the mean of an epoch does not depend on how it was cut into batches. In one
+        # dimension, since Keras 3 takes the mean of a row's weights, which depends on how far it was padded.
+        for tracker, values in ((self.loss_tracker, crossentropy), (self.accuracy_tracker, correct)):
+            tracker.update_state(tf.reshape(values, [-1]), sample_weight=tf.reshape(mask, [-1]))
         return {
             "loss": _mean_over_replicas(self.loss_tracker),
             "token_accuracy": _mean_over_replicas(self.accuracy_tracker),
