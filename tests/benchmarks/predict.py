@@ -1,6 +1,6 @@
 """How fast a model answers, beside `import tensorflow` and beside a PyTorch peer; prints ratios of one run.
 
-    python tests/benchmarks/predict.py --train hun_train.tsv [--peer torch_seq2seq.py --torch PYTHON] [--cell rnn]
+    python tests/benchmarks/predict.py --train hun_train.tsv [--peer torch_seq2seq.py --torch PYTHON]
 
 It trains a SimpleRNN of 64/256 units on character pairs for a few epochs, then
 - answers a file of 10,000 words with `predict_text` (and, with --peer, lets the peer answer the same file with a
