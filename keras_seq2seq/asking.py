@@ -43,14 +43,14 @@ def predict(arguments: Sequence[str]) -> None:
     parser.add_argument("--top-k", type=int, help="with --sample: draw among the k likeliest tokens (default: all)")
     parser.add_argument("--seed", type=int, help="with --sample: same seed, same answers (default 0)")
     options = parser.parse_args(arguments)
-    run, texts = _split_run(options.text, options.logs)
+    run, texts = _split_run(options.text)
     if texts and options.input:
         raise InputError("give either texts or --input, not both")
     for text in texts:
         if any("\ud800" <= character <= "\udfff" for character in text):
             raise InputError(f"the text {text!r} is not UTF-8")
     lines = iter(texts) if texts else streams.lines_of(options.input)
-    model, strategy = _load(run, options.keras), _strategy(options)
+    model, strategy = _load(run, options.keras, options.logs), _strategy(options)
     typed = not texts and not options.input and sys.stdin is not None and sys.stdin.isatty()
     with streams.output(options.output) as output:
         done = 0
@@ -130,26 +130,24 @@ def _add_search_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--length-penalty", type=float, help="with --beam: alpha of Wu et al. (default 0.6)")
 
 
-def _split_run(arguments: list[str], logs: str) -> tuple[str | Path, list[str]]:
-    """Tells the run from the texts: it comes first and is a folder, a `.keras` file, a path, or `latest`."""
+def _split_run(arguments: list[str]) -> tuple[str, list[str]]:
+    """Tells the run from the texts: it comes first and is `latest`, a folder, a `.keras` file or a path."""
     first = arguments[0] if arguments else ""
-    if first == "latest":
-        return latest_run(logs), arguments[1:]
-    if first and (Path(first).is_dir() or first.endswith(".keras") or (os.sep in first and " " not in first)):
+    path = Path(first).is_dir() or first.endswith(".keras") or (os.sep in first and " " not in first)
+    if first and (first == "latest" or path):
         return first, arguments[1:]
-    return latest_run(logs), arguments
+    return "latest", arguments
 
 
-def _load(run: str | Path, keras: int | None, logs: str = "logs") -> "Seq2Seq":
-    if str(run) == "latest":
-        run = latest_run(logs)
+def _load(run: str, keras: int | None, logs: str) -> "Seq2Seq":
+    path = latest_run(logs) if run == "latest" else run
     choose_keras(keras)
     with framework.quiet_start():
         framework.versions()
 
     from keras_seq2seq.saving import load
 
-    return load(run)
+    return load(path)
 
 
 def _strategy(options: argparse.Namespace) -> "Strategy":

@@ -120,7 +120,6 @@ class Configuration:
             raise InputError(f"--valid-share is {self.valid_share}; it must be below 1")
         if self.as_published and (self.data is not None or self.corpus != "notebook"):
             raise InputError("--as-published rebuilds the notebook's run; leave out --data and --corpus")
-
         if self.resume and self.run is None:
             raise InputError("--resume goes on with a run; name it with --run")
         if self.early_stopping is not None:

@@ -151,6 +151,7 @@ def _import_keras() -> Any:
         import tf_keras
 
         return tf_keras
+    # Looked at before the import, which fails by itself where that backend is not installed.
     if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
         raise ImportError(_OTHER_BACKEND.format(os.environ["KERAS_BACKEND"]))
     import keras
