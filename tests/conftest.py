@@ -1,5 +1,7 @@
 """What holds for every test: seeded Keras, and properties that try the same examples on every run."""
 
+import signal
+
 import hypothesis
 import pytest
 
@@ -9,7 +11,17 @@ from keras_seq2seq import keras
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, database=None, max_examples=25)
 hypothesis.settings.load_profile("suite")
 
+# A shell starts what it runs in the background deaf to Ctrl-C, and so would be the commands that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def seeded_file():
+    keras.utils.set_random_seed(0)
+
 
 @pytest.fixture(autouse=True)
-def seeded():
-    keras.utils.set_random_seed(0)
+def seeded(request):
+    """Seeds for each test; not in a file that says `SEED_ONCE`, since TensorFlow then prepares every graph anew."""
+    if not getattr(request.module, "SEED_ONCE", False):
+        keras.utils.set_random_seed(0)

@@ -22,11 +22,7 @@ from keras_seq2seq.__main__ import choose, run_command
 BANANA, WATER = (source for source, _ in WORD_PAIRS)
 YELLOW, HYDROGEN = (target for _, target in WORD_PAIRS)
 
-
-@pytest.fixture(autouse=True, scope="module")
-def seeded():
-    """Seeds once for the file: to seed again makes TensorFlow prepare every graph anew, a third of a second each."""
-    keras.utils.set_random_seed(0)
+SEED_ONCE = True  # see conftest.py
 
 
 @pytest.fixture(scope="module")

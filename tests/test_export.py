@@ -11,7 +11,7 @@ import tensorflow as tf
 import toys
 from text_toys import ACCENT, CHAR_PAIRS, FAMILY, HEBREW, WORD_PAIRS, ZERO_WIDTH, char_model, word_model
 
-from keras_seq2seq import Beam, InputError, export, keras
+from keras_seq2seq import Beam, InputError, export
 
 MODELS = {"word": word_model, "char": char_model}
 BEAMS = {"word": Beam(5, 5), "char": Beam(3, 3)}  # the first is what `export` writes unless told otherwise
@@ -24,6 +24,7 @@ TEXTS = {
         "what\tis the\u3000color\u00a0of\0banana\r\n",
         "ＷＨＡＴ is the color of banana",  # full-width letters have lower case, too, but are others
         "what is the color of bana\u200bna",  # unknown
+        "the of",  # answered like neither question
         "what is the smell of Banané\u0301 👨\u200d👩\u200d👧 שלום",
         BANANA + " water" * 1000,  # more than is read
         "İI ẞß ΑΣ Σ",  # lower-casing beyond ASCII
@@ -92,11 +93,7 @@ assert not any(package in sys.modules and sys.modules[package] for package in ("
 print(json.dumps(found))
 """
 
-
-@pytest.fixture(autouse=True, scope="module")
-def seeded():
-    """Seeds once for the file: to seed again makes TensorFlow prepare every graph anew, a third of a second each."""
-    keras.utils.set_random_seed(0)
+SEED_ONCE = True  # see conftest.py
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +122,7 @@ def served(exported, tmp_path_factory):
 def test_the_graph_gives_the_very_strings(served, name):
     expected = MODELS[name]().predict_text(TEXTS[name])
     assert served[name]["greedy"][: len(expected)] == expected
-    assert len(set(expected)) >= 3  # there was something to tell apart
+    assert len(set(expected)) > 3  # there was something to tell apart
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -148,7 +145,9 @@ def test_what_was_learnt_is_answered(served):
 
 
 def test_invalid_bytes_are_read_as_replacement_characters(served):
-    expected = char_model().predict_nbest(list(INVALID.values()), BEAMS["char"])
+    texts = list(INVALID.values())
+    assert served["char"]["greedy"][-len(INVALID) :] == char_model().predict_text(texts)
+    expected = char_model().predict_nbest(texts, BEAMS["char"])
     beam = served["char"]["beam"]
     for number, answers in enumerate(expected, start=len(TEXTS["char"])):
         assert beam["answers"][number] == [text for text, _ in answers]

@@ -9,7 +9,7 @@ import tensorflow as tf
 from hypothesis import strategies as some
 from text_toys import ACCENT, CHAR_PAIRS, FAMILY, WORD_PAIRS, char_model, word_model
 
-from keras_seq2seq import GREEDY, Beam, Configuration, Sampling, Seq2Seq, keras
+from keras_seq2seq import GREEDY, Beam, Configuration, Sampling, Seq2Seq
 from keras_seq2seq.training import build_vocabularies
 
 BANANA, WATER = (source for source, _ in WORD_PAIRS)
@@ -20,11 +20,7 @@ STRATEGIES = [GREEDY, BEAM, SAMPLING]
 # How answers are searched for changes nothing about the texts: few graphs, few seconds.
 FEW = [GREEDY, BEAM]
 
-
-@pytest.fixture(autouse=True, scope="module")
-def seeded():
-    """Seeds once for the file: to seed again makes TensorFlow prepare every graph anew, a third of a second each."""
-    keras.utils.set_random_seed(0)
+SEED_ONCE = True  # see conftest.py
 
 
 # Lists

@@ -10,18 +10,14 @@ import tensorflow as tf
 from hypothesis import strategies as some
 from text_toys import WORD_PAIRS, word_model
 
-from keras_seq2seq import InputError, Seq2Seq, evaluate, keras
+from keras_seq2seq import InputError, Seq2Seq, evaluate
 from keras_seq2seq.corpora import read_references
 from keras_seq2seq.metrics import edit_distances, error_rates, overlap_scores, tokens_of
 
 BANANA, WATER = (source for source, _ in WORD_PAIRS)
 YELLOW, HYDROGEN = (target for _, target in WORD_PAIRS)
 
-
-@pytest.fixture(autouse=True, scope="module")
-def seeded():
-    """Seeds once for the file: to seed again makes TensorFlow prepare every graph anew, a third of a second each."""
-    keras.utils.set_random_seed(0)
+SEED_ONCE = True  # see conftest.py
 
 
 # Edit distances

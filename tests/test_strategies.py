@@ -164,7 +164,7 @@ def test_any_beam_returns_different_answers_in_order_with_their_own_log_probabil
     assert normalised == sorted(normalised, reverse=True)
 
 
-TABLES = range(20)  # as many random rows at once
+TABLES = range(40)  # as many random rows at once
 
 
 def test_a_beam_of_one_is_greedy():
