@@ -1,5 +1,9 @@
 """What happens between the updates: printing the notebook's tensors, stopping, and saving."""
 
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +122,43 @@ class SaveEachEpoch(keras.callbacks.Callback):
         if better:
             self.model.progress["best"] = value
         return better
+
+
+class Interruptible(keras.callbacks.Callback):
+    """Ends the training at the next batch if Ctrl-C came and its exception got lost; see `interruptible`."""
+
+    interrupted = False
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+
+    def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+        self.on_train_batch_begin(batch)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Interruptible]:
+    """Gives a callback for `fit` and, for as long as it is used, sees to it that no Ctrl-C is lost.
+
+    Keras 3 catches everything in a few places (where it turns logs into numbers, say), and there one in fifty is lost.
+    """
+    callback = Interruptible()
+
+    def note(_number: int, _frame: Any) -> None:
+        callback.interrupted = True
+        raise KeyboardInterrupt
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    # Another handler than Python's own is the business of whoever chose it; other threads hear no signals.
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield callback
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield callback
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def stopping_callbacks(config: Configuration) -> list[keras.callbacks.Callback]:

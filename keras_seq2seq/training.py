@@ -10,7 +10,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from keras_seq2seq.batching import Examples, batches, encode_pairs, make_buckets, training_batches
-from keras_seq2seq.callbacks import Inspect, SaveEachEpoch, stopping_callbacks
+from keras_seq2seq.callbacks import Inspect, SaveEachEpoch, interruptible, stopping_callbacks
 from keras_seq2seq.config import Configuration, InputError
 from keras_seq2seq.corpora import Pair
 from keras_seq2seq.framework import keras
@@ -73,16 +73,17 @@ def train(
         if finished:
             print("It has finished already; nothing is left to train.")
         else:
-            model.fit(
-                training_batches(examples, config, first_batch=done * updates),
-                initial_epoch=done,
-                epochs=config.epochs,
-                steps_per_epoch=updates,
-                validation_data=batches(valid, config) if valid else None,
-                callbacks=[*views, *callbacks, *stopping_callbacks(config), keeper],
-                verbose=0 if config.inspect else 1 if sys.stdout.isatty() else 2,
-                shuffle=False,
-            )
+            with interruptible() as ear:
+                model.fit(
+                    training_batches(examples, config, first_batch=done * updates),
+                    initial_epoch=done,
+                    epochs=config.epochs,
+                    steps_per_epoch=updates,
+                    validation_data=batches(valid, config) if valid else None,
+                    callbacks=[ear, *views, *callbacks, *stopping_callbacks(config), keeper],
+                    verbose=0 if config.inspect else 1 if sys.stdout.isatty() else 2,
+                    shuffle=False,
+                )
     except KeyboardInterrupt:
         done = model.progress["epoch"]
         print(f"\nInterrupted: {f'epoch {done} is saved in {run}' if done else 'no epoch finished, nothing is saved'}")
