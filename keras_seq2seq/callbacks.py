@@ -142,6 +142,7 @@ def interruptible() -> Iterator[Interruptible]:
     """Gives a callback for `fit` and, for as long as it is used, sees to it that no Ctrl-C is lost.
 
     Keras 3 catches everything in a few places (where it turns logs into numbers, say), and there one in fifty is lost.
+    Interrupted in C code, Python may make another error of it.
     """
     callback = Interruptible()
 
@@ -157,6 +158,10 @@ def interruptible() -> Iterator[Interruptible]:
     signal.signal(signal.SIGINT, note)
     try:
         yield callback
+    except Exception:
+        if callback.interrupted:
+            raise KeyboardInterrupt from None
+        raise
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -109,6 +109,16 @@ def test_a_lost_ctrl_c_ends_the_training_at_the_next_batch():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_an_error_that_was_a_ctrl_c_is_one_and_any_other_stays_what_it_is():
+    with pytest.raises(KeyboardInterrupt), interruptible():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except BaseException:
+            raise SystemError("bad argument to internal function") from None
+    with pytest.raises(SystemError), interruptible():
+        raise SystemError
+
+
 def test_a_handler_of_ones_own_is_left_alone():
     heard = []
     before = signal.signal(signal.SIGINT, lambda *_: heard.append("Ctrl-C"))
