@@ -128,6 +128,33 @@ def require_same_keras(thing: Any, role: str) -> None:
         )
 
 
+def registered_name(part: Any) -> str:
+    """Returns the name under which a class or function is registered with Keras.
+
+    Raises:
+        ValueError: it is not, so that no saved model could find it again.
+    """
+    name = _import_keras().saving.get_registered_name(part)
+    if ">" not in name:
+        raise ValueError(
+            f"{getattr(part, '__name__', part)} is not registered: write @keras.utils.register_keras_serializable() "
+            "above it, so that a saved model finds it again"
+        )
+    return name
+
+
+def registered_part(name: str) -> Any:
+    """Returns what is registered under `name`.
+
+    Raises:
+        ValueError: nothing is.
+    """
+    part = _import_keras().saving.get_registered_object(name)
+    if part is None:
+        raise ValueError(f"the model needs {name.split('>')[-1]!r}: import the file that defines it, then load")
+    return part
+
+
 class SameLayout:
     """Mix-in for models: both Keras save them under the same paths, attribute by attribute.
 
