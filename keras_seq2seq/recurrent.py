@@ -136,4 +136,5 @@ def run_over_time(
         rnn.cell.dropout.next_draw()
     # The mask is passed by hand: the one that Keras attaches by itself gets lost on the way in some Keras versions.
     outputs, *state = rnn(inputs, initial_state=state, mask=mask, training=training)
-    return outputs, list(tf.nest.flatten(state))
+    # Without the mask that Keras 3 hangs on the outputs, and would warn about in every layer that does not use it.
+    return tf.identity(outputs), list(tf.nest.flatten(state))
