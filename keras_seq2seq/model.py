@@ -95,7 +95,6 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
             self.decoder = Decoder(len(target_vocabulary), config, *parts, name="decoder")
         if config.scheduled_sampling:
             self.coin = Dropout(0.0, config.seed, "scheduled sampling")
-            self.coin.build()
         self.token_loss: TokenLoss = functools.partial(smoothed_crossentropy, smoothing=config.label_smoothing)
         self._own = types.SimpleNamespace(metrics=[])
         self.loss_tracker = keras.metrics.Mean(name="loss")

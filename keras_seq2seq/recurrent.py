@@ -34,8 +34,6 @@ class Dropout(keras.layers.Layer):
         self.seed = seed ^ zlib.crc32(stream.encode()) % 2**31
         self.stream = stream
         self.supports_masking = True
-
-    def build(self, input_shape: Any = None) -> None:
         first = tf.VariableAggregation.ONLY_FIRST_REPLICA if keras_major() == 2 else "only_first_replica"
         self.draws = self.add_weight(
             name="draws", shape=(), dtype="int64", initializer="zeros", trainable=False, aggregation=first
@@ -87,7 +85,6 @@ class DropoutCell(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         if not self.cell.built:
             self.cell.build(input_shape)
-        self.dropout.build()
         self.built = True
 
     def call(self, inputs: tf.Tensor, states: Any, training: bool = False) -> tuple[tf.Tensor, Any]:
