@@ -14,7 +14,7 @@ from keras_seq2seq.losses import label_mask, token_crossentropy
 from keras_seq2seq.training import new_model
 
 SEED_ONCE = True  # see conftest.py
-pytestmark = pytest.mark.filterwarnings("error:Layer:UserWarning")  # from a Keras that wonders at what we do
+pytestmark = pytest.mark.filterwarnings("error::UserWarning")  # from a Keras that wonders at what we do
 
 VALUES = {
     "cell": ("simple_rnn", "gru", "lstm"),
