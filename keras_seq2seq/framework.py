@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from keras_seq2seq.config import InputError
+
 SWITCH = "TF_USE_LEGACY_KERAS"
 TRUE = ("1", "true", "True")  # the values that TensorFlow takes for yes
 
@@ -135,11 +137,12 @@ def registered_name(part: Any) -> str:
     Raises:
         ValueError: it is not, so that no saved model could find it again.
     """
-    name = _import_keras().saving.get_registered_name(part)
-    if ">" not in name:
+    saving, plain_name = _import_keras().saving, getattr(part, "__name__", repr(part))
+    name = saving.get_registered_name(part) if hasattr(part, "__name__") else plain_name
+    if saving.get_registered_object(name) is not part:
         raise ValueError(
-            f"{getattr(part, '__name__', part)} is not registered: write @keras.utils.register_keras_serializable() "
-            "above it, so that a saved model finds it again"
+            f"{plain_name} is not registered: write @keras.utils.register_keras_serializable() above it, "
+            "so that a saved model finds it again"
         )
     return name
 
@@ -148,11 +151,11 @@ def registered_part(name: str) -> Any:
     """Returns what is registered under `name`.
 
     Raises:
-        ValueError: nothing is.
+        InputError: nothing is.
     """
     part = _import_keras().saving.get_registered_object(name)
     if part is None:
-        raise ValueError(f"the model needs {name.split('>')[-1]!r}: import the file that defines it, then load")
+        raise InputError(f"the model needs {name.split('>')[-1]!r}: import the file that defines it, then load")
     return part
 
 
