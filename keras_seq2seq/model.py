@@ -22,7 +22,7 @@ from keras_seq2seq.framework import (
 )
 from keras_seq2seq.inference import TextInTextOut
 from keras_seq2seq.losses import label_mask, masked_mean, smoothed_crossentropy, token_crossentropy
-from keras_seq2seq.precision import apply_gradients, layers_of_precision, loss_scale
+from keras_seq2seq.precision import apply_gradients, layers_of_precision, scaled_loss, unscaled
 from keras_seq2seq.recurrent import Dropout, MakeCell
 from keras_seq2seq.replicas import mean_over_replicas, require_supported_strategy, sum_over_replicas
 from keras_seq2seq.scheduled_sampling import mix_in_own_tokens, probability_of
@@ -149,12 +149,11 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
         # A distribution strategy gives each replica a part of the batch. All divide by the labels of the
         # whole batch, and the gradients are added up: together they make the step that one would make alone.
         count = sum_over_replicas(tf.reduce_sum(mask))
-        scale = loss_scale(self.optimizer)
         with tf.GradientTape() as tape:
             logits = self(inputs, training=True)
             loss = masked_mean(self.token_loss(labels, logits), mask, count)
-            scaled_loss = scale * loss
-        self._update(tape.gradient(scaled_loss, self.trainable_variables), scale)
+            loss = scaled_loss(self.optimizer, loss)
+        self._update(tape.gradient(loss, self.trainable_variables))
         self.tokens_tracker.update_state(tf.math.count_nonzero(inputs[0]) + tf.math.count_nonzero(labels))
         # Shown is the plain cross-entropy, whatever is trained on: training and validation share a chart.
         return self._track(token_crossentropy(labels, logits), logits, labels)
@@ -171,9 +170,10 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
         self.exact_tracker.update_state(tf.cast(exact, tf.float32))
         return {**results, "exact_match": mean_over_replicas(self.exact_tracker)}
 
-    def _update(self, gradients: list[tf.Tensor], scale: tf.Tensor | float) -> None:
+    def _update(self, gradients: list[tf.Tensor]) -> None:
         # Dense, since the norm of a sparse embedding gradient would count a token that occurs twice as two.
-        gradients = [sum_over_replicas(tf.convert_to_tensor(gradient)) / scale for gradient in gradients]
+        gradients = [sum_over_replicas(tf.convert_to_tensor(gradient)) for gradient in gradients]
+        gradients = unscaled(self.optimizer, gradients)
         norm = tf.linalg.global_norm(gradients)
         self.norm_tracker.update_state(tf.where(tf.math.is_finite(norm), norm, 0.0))
         if self.config.clip_norm:

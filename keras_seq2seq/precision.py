@@ -1,7 +1,7 @@
 """Mixed precision: layers that compute in 16 bits; weights, logits and loss stay float32 (Micikevicius et al., 2018).
 
 bfloat16 has the range of float32 and needs nothing more. float16 needs the loss scaled up, and the gradients down
-again, lest small ones become zero.
+again, lest small ones become zero. Keras 2 does not save the scale it found: a resumed float16 run looks for it anew.
 """
 
 import contextlib
@@ -30,11 +30,20 @@ def optimizer_for(precision: str, optimizer: keras.optimizers.Optimizer) -> kera
     return keras.mixed_precision.LossScaleOptimizer(optimizer) if precision == "float16" else optimizer
 
 
-def loss_scale(optimizer: Any) -> tf.Tensor | float:
-    """Returns the number by which the loss has to be multiplied: 1 without loss scaling."""
+def scaled_loss(optimizer: Any, loss: tf.Tensor) -> tf.Tensor:
+    """Returns the loss to take the gradients of: scaled up, where the optimizer is one of `optimizer_for` float16."""
     if not isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
-        return 1.0
-    return optimizer.loss_scale if keras_major() == 2 else tf.convert_to_tensor(optimizer.dynamic_scale)
+        return loss
+    return optimizer.get_scaled_loss(loss) if keras_major() == 2 else optimizer.scale_loss(loss)
+
+
+def unscaled(optimizer: Any, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Takes the scale of `scaled_loss` out of the gradients."""
+    if not isinstance(optimizer, keras.mixed_precision.LossScaleOptimizer):
+        return gradients
+    if keras_major() == 2:
+        return optimizer.get_unscaled_gradients(gradients)
+    return [gradient / tf.convert_to_tensor(optimizer.dynamic_scale) for gradient in gradients]
 
 
 def apply_gradients(optimizer: Any, gradients: list[tf.Tensor], variables: list[Any]) -> None:
@@ -42,5 +51,6 @@ def apply_gradients(optimizer: Any, gradients: list[tf.Tensor], variables: list[
 
     The same on both Keras: only Keras 3's optimizer takes the scale out itself.
     """
-    scale = loss_scale(optimizer) if keras_major() == 3 else 1.0
-    optimizer.apply_gradients(zip([gradient * scale for gradient in gradients], variables, strict=True))
+    if keras_major() == 3:
+        gradients = [scaled_loss(optimizer, gradient) for gradient in gradients]
+    optimizer.apply_gradients(zip(gradients, variables, strict=True))
