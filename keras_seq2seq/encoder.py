@@ -71,9 +71,9 @@ class Encoder(SameLayout, keras.Model):
                     level_name("backward", level),
                     make_rnn(config, level_name("encoder/backward", level), make_cell),
                 )
-                for part, size in enumerate(tf.nest.flatten(rnn.cell.state_size)):
-                    bridge = keras.layers.Dense(size, activation="tanh")
-                    setattr(self, level_name(level_name("bridge", level), part), bridge)
+                sizes = tf.nest.flatten(rnn.cell.state_size)
+                for part, size in enumerate(sizes, start=level * len(sizes)):
+                    setattr(self, level_name("bridge", part), keras.layers.Dense(size, activation="tanh"))
             if config.dropout:
                 dropout = Dropout(config.dropout, config.seed, level_name("encoder/outputs", level))
                 setattr(self, level_name("dropout", level), dropout)
@@ -100,10 +100,8 @@ class Encoder(SameLayout, keras.Model):
                 rnn = getattr(self, level_name("backward", level))
                 backward, behind = run_over_time(rnn, reverse(inputs), mask, None, training)
                 outputs = tf.concat([outputs, reverse(backward)], axis=-1)
-                left = [
-                    getattr(self, level_name(level_name("bridge", level), part))(tf.concat(both, axis=-1))
-                    for part, both in enumerate(zip(left, behind, strict=True))
-                ]
+                both = enumerate(zip(left, behind, strict=True), start=len(state))
+                left = [getattr(self, level_name("bridge", part))(tf.concat(ends, axis=-1)) for part, ends in both]
             state += left
             if self.config.residual and level:
                 outputs += inputs
