@@ -12,6 +12,7 @@ from keras_seq2seq.encoder import Encoder
 from keras_seq2seq.framework import SameLayout, keras, keras_major, require_same_keras
 from keras_seq2seq.inference import TextInTextOut
 from keras_seq2seq.losses import label_mask, masked_mean, token_crossentropy
+from keras_seq2seq.pretrained import freeze_embeddings
 from keras_seq2seq.vocabulary import ANSWER, END, Vocabulary
 
 FORMAT = 1  # of what `get_config` returns; one more whenever older code could not read it
@@ -196,6 +197,7 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
         """Makes all weights by a first forward pass, so that summary, saving and loading work before training."""
         token = tf.ones((1, 1), tf.int32)
         self((token, token))
+        freeze_embeddings(self, self.config)
         return self
 
     def get_config(self) -> dict[str, Any]:
@@ -211,7 +213,8 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Seq2Seq":
         model = cls(
-            Configuration.from_dict(config["config"]),
+            # What is missing there was not known yet, and is as it was then: the plain default, whatever the data.
+            Configuration.from_dict(config["config"], start=Configuration()),
             Vocabulary.from_config(config["source_vocabulary"]),
             Vocabulary.from_config(config["target_vocabulary"]),
             config["answer_limit"],

@@ -15,6 +15,8 @@ from keras_seq2seq.config import Configuration, InputError
 from keras_seq2seq.corpora import Pair
 from keras_seq2seq.framework import keras
 from keras_seq2seq.model import Seq2Seq
+from keras_seq2seq.options import write_configuration
+from keras_seq2seq.pretrained import use_embeddings
 from keras_seq2seq.resuming import fingerprint, load_stopped
 from keras_seq2seq.saving import MODEL_FILE, load
 from keras_seq2seq.schedules import learning_rate
@@ -73,6 +75,7 @@ def train(
         if finished:
             print("It has finished already; nothing is left to train.")
         else:
+            write_configuration(config, run)
             with interruptible() as ear:
                 model.fit(
                     training_batches(examples, config, first_batch=done * updates),
@@ -98,8 +101,13 @@ def train(
 def new_model(
     config: Configuration, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, longest_target: int
 ) -> Seq2Seq:
-    """Makes a model with fresh weights, ready to be trained; it may say twice as much as the longest target."""
+    """Makes a model with fresh weights, ready to be trained; it may say twice as much as the longest target.
+
+    Raises:
+        InputError: an embedding file cannot be used.
+    """
     model = Seq2Seq(config, source_vocabulary, target_vocabulary, answer_limit=2 * longest_target).create_weights()
+    use_embeddings(model, config)
     optimizer = keras.optimizers.Adam(learning_rate(config), epsilon=config.adam_epsilon)
     model.compile(optimizer, jit_compile=config.jit_compile)
     return model
