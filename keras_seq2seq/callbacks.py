@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from keras_seq2seq.config import Configuration
 from keras_seq2seq.framework import keras
 from keras_seq2seq.losses import label_mask, masked_mean, token_crossentropy
-from keras_seq2seq.model import Batch
+from keras_seq2seq.model import Batch, Seq2Seq
 from keras_seq2seq.saving import LAST_FILE, MODEL_FILE, save
 
 
@@ -87,6 +88,32 @@ class HalveOnPlateau(Remembering, keras.callbacks.ReduceLROnPlateau):
     """Keras's own, with a memory. The learning rate itself is saved with the optimizer."""
 
 
+@contextlib.contextmanager
+def averaged_weights(model: Seq2Seq) -> Iterator[None]:
+    """Puts the moving averages of the weights in their place for a while, where `config.average` asks for them."""
+    if not model.config.average:
+        yield
+        return
+    own = [tf.identity(weight) for weight in model.trainable_variables]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for weight, value in zip(model.trainable_variables, own, strict=True):
+            weight.assign(value)
+
+
+class JudgeAverages(keras.callbacks.Callback):
+    """Validates the moving averages of the weights, where `config.average` asks for them."""
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.swapped = contextlib.ExitStack()
+        self.swapped.enter_context(averaged_weights(self.model))
+
+    def on_test_end(self, logs: Any = None) -> None:
+        self.swapped.close()
+
+
 class SaveEachEpoch(keras.callbacks.Callback):
     """Saves the whole model at the end of every epoch; it has to come last, after what counts epochs.
 
@@ -109,7 +136,8 @@ class SaveEachEpoch(keras.callbacks.Callback):
         progress["epoch"] = self.epochs_saved = epoch + 1
         if self.is_best(logs):
             # Before `last.keras`: stopped in between, the resumed run makes this epoch and its file again.
-            save(self.model, self.run / MODEL_FILE)
+            with averaged_weights(self.model):
+                save(self.model, self.run / MODEL_FILE)
         save(self.model, self.run / LAST_FILE)
 
     def is_best(self, logs: dict[str, float]) -> bool:

@@ -9,7 +9,11 @@ from typing import Any
 
 TOKENS = ("word", "char", "space")
 METRICS = ("val_loss", "val_token_accuracy", "val_exact_match", "loss", "token_accuracy")
+SHARES = ("valid_share", "dropout", "recurrent_dropout", "label_smoothing", "average")
 LARGEST = 2**31 - 1  # that ids, seeds and sizes can be
+CELLS = ("simple_rnn", "gru", "lstm")
+ATTENTIONS = ("none", "additive", "dot")
+PRECISIONS = ("float32", "bfloat16", "float16")
 INITIALIZERS = ("glorot_uniform", "orthogonal")
 CONFIGURATIONS = Path(__file__).with_name("configurations")  # of the recommended ones, by name
 
@@ -68,6 +72,13 @@ class Configuration:
         0.0, "start embeddings from a normal distribution this wide; 0: Glorot-uniform", least=0
     )
     recurrent_initializer: str = _option("glorot_uniform", "start of the recurrent kernels", choices=INITIALIZERS)
+    cell: str = _option("simple_rnn", "what the recurrent layers are made of", choices=CELLS)
+    layers: int = _option(1, "recurrent layers, one on top of the other, on both sides", least=1)
+    residual: bool = _option(False, "add its input to what a layer says, from the second layer up")
+    bidirectional: bool = _option(False, "let the encoder read from both ends")
+    reverse_source: bool = _option(False, "let the encoder read the source backwards")
+    attention: str = _option("none", "let the decoder look at the source: Bahdanau's or Luong's", choices=ATTENTIONS)
+    tie_embeddings: bool = _option(False, "project to the vocabulary by the decoder's embedding")
     source_embeddings: str | None = _option(None, "start the source's embeddings from this word2vec or GloVe text file")
     target_embeddings: str | None = _option(None, "the same for the target, where it has a vocabulary of its own")
     freeze_embeddings: bool = _option(False, "do not train the embeddings that come from a file")
@@ -82,11 +93,19 @@ class Configuration:
     clip_norm: float = _option(0.0, "scale gradients down to this global norm; 0: never", least=0)
     learning_rate_schedule: str = _option(
         "constant",
-        "inverse_sqrt: warm up, then fall with the inverse root of the updates; plateau: halve when --best stalls",
-        choices=("constant", "inverse_sqrt", "plateau"),
+        "inverse_sqrt: warm up, then fall with the inverse root of the updates; cosine: fall to 0 at the last one; "
+        "plateau: halve when --best stalls",
+        choices=("constant", "inverse_sqrt", "cosine", "plateau"),
     )
     warmup_updates: int = _option(400, "with inverse_sqrt: updates until --learning-rate is reached", least=1)
     plateau_patience: int = _option(3, "with plateau: epochs without a better value before halving", least=1)
+    dropout: float = _option(0.0, "share of embeddings and layer outputs dropped out in training", least=0)
+    recurrent_dropout: float = _option(0.0, "share of the state dropped out, the same at every step", least=0)
+    label_smoothing: float = _option(0.0, "share of each label that is spread over all tokens", least=0)
+    scheduled_sampling: float = _option(0.0, "share of the model's own tokens that the decoder reads", least=0)
+    sampling_updates: int = _option(0, "updates in which that share rises from 0; 0: at once", least=0)
+    average: float = _option(0.0, "judge and keep moving averages of the weights with this decay", least=0)
+    precision: str = _option("float32", "of the layers' arithmetic; bfloat16 on a CPU too", choices=PRECISIONS)
     best: str = _option("val_loss", "keep the epoch that is best by this, given validation pairs", choices=METRICS)
     early_stopping: str | None = _option(None, "METRIC:PATIENCE: stop after so many epochs without a better value")
     deterministic: bool = _option(False, "same seed, same bits: slower operations with a fixed order")
@@ -115,8 +134,11 @@ class Configuration:
         for name in ("learning_rate", "adam_epsilon"):
             if getattr(self, name) == 0:
                 raise InputError(f"{flag_of(name)} is 0; it must be greater than 0")
-        if self.valid_share >= 1:
-            raise InputError(f"--valid-share is {self.valid_share}; it must be below 1")
+        for name in SHARES:
+            if getattr(self, name) >= 1:
+                raise InputError(f"{flag_of(name)} is {getattr(self, name)}; it must be below 1")
+        if self.scheduled_sampling > 1:
+            raise InputError(f"--scheduled-sampling is {self.scheduled_sampling}; it must be at most 1")
         if self.as_published and (self.data is not None or self.corpus != "notebook"):
             raise InputError("--as-published rebuilds the notebook's run; leave out --data and --corpus")
         if self.target_embeddings is not None and self.shared_vocabulary:

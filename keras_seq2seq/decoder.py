@@ -1,97 +1,165 @@
 """The decoder: says the target, one token after the other, from the state the encoder left it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from keras_seq2seq.encoder import embedding_layer
+from keras_seq2seq.attention import ATTENTIONS, MakeAttention
+from keras_seq2seq.config import Configuration
+from keras_seq2seq.encoder import embedding_layer, level_name
 from keras_seq2seq.framework import SameLayout, keras, require_same_keras
+from keras_seq2seq.recurrent import Dropout, MakeCell, make_rnn, run_over_time
+
+State = list[tf.Tensor]
+Memory = tuple[tf.Tensor, tf.Tensor]
+Run = Callable[[keras.layers.RNN, tf.Tensor, State], tuple[tf.Tensor, State]]
 
 
 @keras.utils.register_keras_serializable("keras_seq2seq")
-class Decoder(SameLayout, keras.Model):
-    """Embeds target tokens, runs a SimpleRNN over them and projects its outputs to the vocabulary.
-
-    Training calls the decoder on whole targets; decoding calls `step` for one token at a time. Both use the
-    same embedding, the same cell and the same projection, so they compute the same.
+class TiedProjection(keras.layers.Layer):
+    """Projects to the vocabulary by the embedding's own matrix (Press and Wolf, 2017).
 
     Args:
         vocabulary_size: number of target ids.
         embedding_dim: size of an embedding.
-        units: size of the state; the encoder's state must have the same.
-        embedding_stddev: see `encoder.embedding_layer`.
-        recurrent_initializer: start of the recurrent kernel.
+    """
+
+    def __init__(self, vocabulary_size: int, embedding_dim: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.resize = keras.layers.Dense(embedding_dim, dtype="float32")
+        self.vocabulary_size = vocabulary_size
+
+    def build(self, _input_shape: Any) -> None:
+        self.bias = self.add_weight(name="bias", shape=(self.vocabulary_size,), initializer="zeros", dtype="float32")
+        self.built = True
+
+    def call(self, hidden: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
+        return tf.einsum("bte,ve->btv", self.resize(hidden), embeddings) + self.bias
+
+
+@keras.utils.register_keras_serializable("keras_seq2seq")
+class Decoder(SameLayout, keras.Model):
+    """Embeds target tokens, runs recurrent layers over them, attends to the source and projects to the vocabulary.
+
+    Training calls the decoder on whole targets; decoding calls `step` for one token at a time. Both use the
+    same layers, so they compute the same. With attention, the recurrent layers' output `h` and the context `c`
+    become `tanh(W [h; c])` (Luong et al., 2015).
+
+    Args:
+        vocabulary_size: number of target ids.
+        config: for sizes, cell, levels, attention and dropout.
         embedding: the layer to share, where source and target have one vocabulary; None for its own.
+        make_cell: see `recurrent.make_rnn`.
+        make_attention: maps the units and the memory's size to an attention of your own: see `attention`.
 
     Call arguments:
         decoder_input: `(batch, target_time)` int32 ids, padded with 0 on the right.
-        state: list of `(batch, units)`, as the encoder returns it.
+        state: flat list of `(batch, units)`, as the encoder returns it.
+        memory: the encoder's outputs `(batch, source_time, size)` and their mask `(batch, source_time)`.
 
     Returns:
-        logits `(batch, target_time, vocabulary_size)` and the final state. At padding the RNN's output is
-        zero, as in TensorFlow 1's `dynamic_rnn`, so the logits there are the projection's bias.
+        logits `(batch, target_time, vocabulary_size)` float32, the final state, and the attention's weights
+        `(batch, target_time, source_time)` or None. At padding the recurrent output is zero, as in TensorFlow 1's
+        `dynamic_rnn`, so without attention the logits there are the projection's bias.
     """
 
     def __init__(
         self,
         vocabulary_size: int,
-        embedding_dim: int,
-        units: int,
-        embedding_stddev: float = 0.0,
-        recurrent_initializer: str = "orthogonal",
+        config: Configuration,
         embedding: keras.layers.Layer | None = None,
+        make_cell: MakeCell | None = None,
+        make_attention: MakeAttention | None = None,
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.vocabulary_size = vocabulary_size
-        self.embedding_dim = embedding_dim
-        self.units = units
-        self.embedding_stddev = embedding_stddev
-        self.recurrent_initializer = recurrent_initializer
+        self.config = config
         require_same_keras(embedding, "layer")
-        self.embedding = embedding or embedding_layer(vocabulary_size, embedding_dim, embedding_stddev)
+        self.embedding = embedding or embedding_layer(vocabulary_size, config)
         if embedding:  # saved by the one who shares it
             self.hidden_when_saving = (*self.hidden_when_saving, "embedding")
-        self.rnn = keras.layers.SimpleRNN(
-            units,
-            recurrent_initializer=recurrent_initializer,
-            return_sequences=True,
-            return_state=True,
-            zero_output_for_mask=True,
-        )
+        for level in range(config.layers):
+            setattr(self, level_name("rnn", level), make_rnn(config, level_name("decoder/rnn", level), make_cell))
+            if config.dropout:  # the one of the last level comes behind the attention
+                dropout = Dropout(config.dropout, config.seed, level_name("decoder/outputs", level))
+                setattr(self, level_name("dropout", level), dropout)
+        if config.dropout:
+            self.embedding_dropout = Dropout(config.dropout, config.seed, "decoder/embedding")
+        make_attention = make_attention or ATTENTIONS.get(config.attention)
+        self.attention = None
+        if make_attention:
+            self.attention = make_attention(config.units, config.units * (2 if config.bidirectional else 1))
+            require_same_keras(self.attention, "attention")
+            self.combine = keras.layers.Dense(config.units, activation="tanh", use_bias=False)
         # Logits stay float32 whatever the policy: a softmax over a vocabulary needs the range.
-        self.projection = keras.layers.Dense(vocabulary_size, dtype="float32")
+        if config.tie_embeddings:
+            self.projection = TiedProjection(vocabulary_size, config.embedding_dim, dtype="float32")
+        else:
+            self.projection = keras.layers.Dense(vocabulary_size, dtype="float32")
 
     def call(
-        self, decoder_input: tf.Tensor, state: list[tf.Tensor], training: bool = False
-    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        self, decoder_input: tf.Tensor, state: State, memory: Memory | None = None, training: bool = False
+    ) -> tuple[tf.Tensor, State, tf.Tensor | None]:
         mask = self.embedding.compute_mask(decoder_input)
-        embedded = self.embedding(decoder_input)
-        outputs, *state = self.rnn(embedded, initial_state=state, mask=mask, training=training)
-        return self.projection(outputs), state
 
-    def step(self, token: tf.Tensor, state: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        def over_time(rnn: keras.layers.RNN, inputs: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+            return run_over_time(rnn, inputs, mask, state, training)
+
+        return self._say(decoder_input, state, memory, over_time, training)
+
+    def step(self, token: tf.Tensor, state: State, memory: Memory | None = None) -> tuple[tf.Tensor, State]:
         """Says what comes after one token.
 
         Args:
             token: `(batch,)` int32 ids of the previous tokens.
-            state: list of `(batch, units)`.
+            state: flat list of `(batch, units)`.
+            memory: as in `call`.
 
         Returns:
             logits `(batch, vocabulary_size)` and the next state.
         """
-        # The identity drops the mask that Keras attached: a cell sees one real token and warns about masks.
-        embedded = tf.identity(self.embedding(token))
-        output, state = self.rnn.cell(embedded, state, training=False)
-        return self.projection(output), list(tf.nest.flatten(state))
+
+        def once(rnn: keras.layers.RNN, inputs: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+            output, state = rnn.cell(inputs[:, 0], state, training=False)
+            return output[:, None], list(tf.nest.flatten(state))
+
+        logits, state, _ = self._say(token[:, None], state, memory, once, training=False)
+        return logits[:, 0], state
+
+    def _say(
+        self, tokens: tf.Tensor, state: State, memory: Memory | None, run: Run, training: bool
+    ) -> tuple[tf.Tensor, State, tf.Tensor | None]:
+        inputs, after, weights = self.embedding(tokens), [], None
+        if self.config.dropout:
+            inputs = self.embedding_dropout(inputs, training=training)
+        parts = len(state) // self.config.layers
+        for level in range(self.config.layers):
+            if self.config.dropout and level:
+                inputs = getattr(self, level_name("dropout", level - 1))(inputs, training=training)
+            rnn = getattr(self, level_name("rnn", level))
+            outputs, left = run(rnn, inputs, state[level * parts : (level + 1) * parts])
+            after += left
+            inputs = outputs + inputs if self.config.residual and level else outputs
+        if self.attention:
+            context, weights = self.attention(inputs, *memory)
+            inputs = self.combine(tf.concat([inputs, tf.cast(context, inputs.dtype)], axis=-1))
+        if self.config.dropout:
+            last = getattr(self, level_name("dropout", self.config.layers - 1))
+            inputs = last(inputs, training=training)
+        if self.config.tie_embeddings:
+            return self.projection(inputs, tf.convert_to_tensor(self.embedding.embeddings)), after, weights
+        return self.projection(inputs), after, weights
 
     def get_config(self) -> dict[str, Any]:
         """Describes the decoder; a shared embedding is the business of whoever shares it."""
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,
-            "embedding_dim": self.embedding_dim,
-            "units": self.units,
-            "embedding_stddev": self.embedding_stddev,
-            "recurrent_initializer": self.recurrent_initializer,
+            "config": self.config.to_dict(),
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Decoder":
+        return cls(**{**config, "config": Configuration.from_dict(config["config"])})

@@ -4,76 +4,121 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.config import Configuration
 from keras_seq2seq.framework import SameLayout, keras
+from keras_seq2seq.recurrent import Dropout, MakeCell, make_rnn, run_over_time
 
 
-def embedding_layer(vocabulary_size: int, embedding_dim: int, stddev: float) -> keras.layers.Layer:
-    """Makes a `mask_zero` embedding.
+def embedding_layer(vocabulary_size: int, config: Configuration) -> keras.layers.Layer:
+    """Makes a `mask_zero` embedding of `config.embedding_dim`.
 
-    Keras's own start, uniform within 0.05, is so small that a tanh network learns from it only slowly.
+    Keras's own start, uniform within 0.05, is so small that a tanh network learns from it only slowly: it starts from
+    a normal distribution, `config.embedding_stddev` wide, or where that is 0 Glorot-uniform, as in the notebook.
 
     Args:
         vocabulary_size: number of ids, `<pad>` (0) included.
-        embedding_dim: size of an embedding.
-        stddev: width of the normal distribution it starts from; 0 for Glorot-uniform, as in the notebook.
+        config: of the run.
     """
+    stddev = config.embedding_stddev
     start = keras.initializers.RandomNormal(stddev=stddev) if stddev else "glorot_uniform"
-    return keras.layers.Embedding(vocabulary_size, embedding_dim, embeddings_initializer=start, mask_zero=True)
+    return keras.layers.Embedding(vocabulary_size, config.embedding_dim, embeddings_initializer=start, mask_zero=True)
+
+
+def level_name(part: str, level: int) -> str:
+    """Returns the attribute that holds a part of a level: `rnn`, `rnn_2`, `rnn_3`, ...
+
+    Lists of layers are saved differently from one Keras version to the next; plain attributes are not.
+    """
+    return part if level == 0 else f"{part}_{level + 1}"
 
 
 @keras.utils.register_keras_serializable("keras_seq2seq")
 class Encoder(SameLayout, keras.Model):
-    """Embeds source ids and runs a SimpleRNN over them; padding changes neither outputs nor state.
+    """Embeds source ids and runs recurrent layers over them; padding changes neither outputs nor state.
+
+    A bidirectional encoder reads each level from both ends. Its decoder starts, level by level, from
+    `tanh(W [forward; backward] + b)`: the bridge, a layer for each part of the state.
 
     Args:
         vocabulary_size: number of source ids.
-        embedding_dim: size of an embedding.
-        units: size of the state.
-        embedding_stddev: see `embedding_layer`.
-        recurrent_initializer: start of the recurrent kernel.
+        config: for sizes, cell, levels, directions and dropout.
+        make_cell: see `recurrent.make_rnn`.
 
     Call arguments:
         source: `(batch, source_time)` int32 ids, padded with 0 on the right.
 
     Returns:
-        outputs `(batch, source_time, units)` and the final state, a list of `(batch, units)`.
+        outputs `(batch, source_time, units)`, twice as wide if bidirectional, and the state for the decoder, a flat
+        list of `(batch, units)`.
 
     Example:
-        >>> outputs, state = Encoder(vocabulary_size=19, embedding_dim=5, units=32)(source)
+        >>> outputs, state = Encoder(19, Configuration(units=32))(source)
     """
 
     def __init__(
-        self,
-        vocabulary_size: int,
-        embedding_dim: int,
-        units: int,
-        embedding_stddev: float = 0.0,
-        recurrent_initializer: str = "orthogonal",
-        **options: Any,
+        self, vocabulary_size: int, config: Configuration, make_cell: MakeCell | None = None, **options: Any
     ) -> None:
         super().__init__(**options)
         self.vocabulary_size = vocabulary_size
-        self.embedding_dim = embedding_dim
-        self.units = units
-        self.embedding_stddev = embedding_stddev
-        self.recurrent_initializer = recurrent_initializer
-        self.embedding = embedding_layer(vocabulary_size, embedding_dim, embedding_stddev)
-        self.rnn = keras.layers.SimpleRNN(
-            units, recurrent_initializer=recurrent_initializer, return_sequences=True, return_state=True
-        )
+        self.config = config
+        self.embedding = embedding_layer(vocabulary_size, config)
+        for level in range(config.layers):
+            rnn = make_rnn(config, level_name("encoder/rnn", level), make_cell)
+            setattr(self, level_name("rnn", level), rnn)
+            if config.bidirectional:
+                setattr(
+                    self,
+                    level_name("backward", level),
+                    make_rnn(config, level_name("encoder/backward", level), make_cell),
+                )
+                for part, size in enumerate(tf.nest.flatten(rnn.cell.state_size)):
+                    bridge = keras.layers.Dense(size, activation="tanh")
+                    setattr(self, level_name(level_name("bridge", level), part), bridge)
+            if config.dropout:
+                dropout = Dropout(config.dropout, config.seed, level_name("encoder/outputs", level))
+                setattr(self, level_name("dropout", level), dropout)
+        if config.dropout:
+            self.embedding_dropout = Dropout(config.dropout, config.seed, "encoder/embedding")
 
     def call(self, source: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        # Passed by hand: the mask that Keras attaches by itself gets lost on the way in some Keras versions.
+        lengths = tf.math.count_nonzero(source, axis=1, dtype=tf.int32)
+
+        def reverse(rows: tf.Tensor) -> tf.Tensor:
+            """Turns each row around, its padding left where it is."""
+            return tf.reverse_sequence(rows, lengths, seq_axis=1)
+
+        if self.config.reverse_source:
+            source = reverse(source)
         mask = self.embedding.compute_mask(source)
-        outputs, *state = self.rnn(self.embedding(source), mask=mask, training=training)
-        return outputs, state
+        inputs, state = self.embedding(source), []
+        if self.config.dropout:
+            inputs = self.embedding_dropout(inputs, training=training)
+        for level in range(self.config.layers):
+            rnn = getattr(self, level_name("rnn", level))
+            outputs, left = run_over_time(rnn, inputs, mask, None, training)
+            if self.config.bidirectional:
+                rnn = getattr(self, level_name("backward", level))
+                backward, behind = run_over_time(rnn, reverse(inputs), mask, None, training)
+                outputs = tf.concat([outputs, reverse(backward)], axis=-1)
+                left = [
+                    getattr(self, level_name(level_name("bridge", level), part))(tf.concat(both, axis=-1))
+                    for part, both in enumerate(zip(left, behind, strict=True))
+                ]
+            state += left
+            if self.config.residual and level:
+                outputs += inputs
+            inputs = outputs
+            if self.config.dropout:
+                inputs = getattr(self, level_name("dropout", level))(inputs, training=training)
+        return (reverse(inputs) if self.config.reverse_source else inputs), state
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "vocabulary_size": self.vocabulary_size,
-            "embedding_dim": self.embedding_dim,
-            "units": self.units,
-            "embedding_stddev": self.embedding_stddev,
-            "recurrent_initializer": self.recurrent_initializer,
+            "config": self.config.to_dict(),
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Encoder":
+        return cls(**{**config, "config": Configuration.from_dict(config["config"])})

@@ -81,7 +81,8 @@ def quiet_start() -> Iterator[None]:
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    # Errors too: they reach Python as exceptions, and what is logged as one (no AVX-512, say) concerns nobody.
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     sys.stderr.flush()
     terminal = os.dup(2)
     with tempfile.TemporaryFile() as messages:
@@ -126,6 +127,33 @@ def require_same_keras(thing: Any, role: str) -> None:
             f"runs on Keras {keras_major()} ({ours}) here: take it from `keras_seq2seq.keras`, or choose the other "
             f"Keras with {SWITCH}={int(keras_major() == 3)} before the first import of TensorFlow."
         )
+
+
+def registered_name(part: Any) -> str:
+    """Returns the name under which a class or function is registered with Keras.
+
+    Raises:
+        ValueError: it is not, so that no saved model could find it again.
+    """
+    name = _import_keras().saving.get_registered_name(part)
+    if ">" not in name:
+        raise ValueError(
+            f"{getattr(part, '__name__', part)} is not registered: write @keras.utils.register_keras_serializable() "
+            "above it, so that a saved model finds it again"
+        )
+    return name
+
+
+def registered_part(name: str) -> Any:
+    """Returns what is registered under `name`.
+
+    Raises:
+        ValueError: nothing is.
+    """
+    part = _import_keras().saving.get_registered_object(name)
+    if part is None:
+        raise ValueError(f"the model needs {name.split('>')[-1]!r}: import the file that defines it, then load")
+    return part
 
 
 class SameLayout:

@@ -16,6 +16,23 @@ def token_crossentropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
 
 
+def smoothed_crossentropy(labels: tf.Tensor, logits: tf.Tensor, smoothing: float) -> tf.Tensor:
+    """Returns the cross-entropy with labels that leave `smoothing` to all tokens alike (Szegedy et al., 2016).
+
+    The same as Keras's `CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)` of one-hot labels.
+
+    Args:
+        labels: `(batch, time)` integer ids.
+        logits: `(batch, time, vocabulary)` float32.
+        smoothing: from 0 to 1.
+
+    Returns:
+        `(batch, time)` float32, padding not yet masked.
+    """
+    evenly = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=-1)
+    return (1.0 - smoothing) * token_crossentropy(labels, logits) + smoothing * evenly
+
+
 def label_mask(labels: tf.Tensor) -> tf.Tensor:
     """Returns `(batch, time)` float32: 1 at a label that counts, 0 at padding."""
     return tf.cast(labels != 0, tf.float32)

@@ -12,6 +12,7 @@ from keras_seq2seq.saving import LAST_FILE, load
 
 # What may change without changing what the run computes. More epochs only make it longer.
 FREE = ("epochs", "inspect", "logs", "resume", "data", "valid", "tensorboard")
+FREE_BUT_FOR_COSINE = ("epochs",)  # whose learning rate falls to 0 at the last of them
 
 
 def fingerprint(train_pairs: list[Pair], valid_pairs: list[Pair]) -> dict[str, list]:
@@ -46,7 +47,8 @@ def load_stopped(run: Path, config: Configuration, data: dict[str, list]) -> Seq
     differences = []
     for field in dataclasses.fields(Configuration):
         before, now = getattr(model.config, field.name), getattr(config, field.name)
-        if before != now and field.name not in FREE:
+        fixed = config.learning_rate_schedule == "cosine" and field.name in FREE_BUT_FOR_COSINE
+        if before != now and (field.name not in FREE or fixed):
             differences.append(f"{flag_of(field.name)} was {before}, is {now}")
     for name, (count, digest) in model.progress["data"].items():
         if [count, digest] != data[name]:

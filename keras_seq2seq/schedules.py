@@ -30,8 +30,15 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
         return {"peak": self.peak, "warmup": self.warmup}
 
 
-def learning_rate(config: Configuration) -> float | InverseSquareRoot:
-    """Returns what the optimizer starts with; `plateau` starts constant and is halved by a callback."""
+def learning_rate(config: Configuration, updates: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """Returns what the optimizer starts with; `plateau` starts constant and is halved by a callback.
+
+    Args:
+        config: of the run.
+        updates: in the whole run.
+    """
     if config.learning_rate_schedule == "inverse_sqrt":
         return InverseSquareRoot(config.learning_rate, config.warmup_updates)
+    if config.learning_rate_schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(config.learning_rate, updates)
     return config.learning_rate

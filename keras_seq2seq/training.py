@@ -9,14 +9,17 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from keras_seq2seq.attention import MakeAttention
 from keras_seq2seq.batching import Examples, batches, encode_pairs, make_buckets, training_batches
-from keras_seq2seq.callbacks import Inspect, SaveEachEpoch, interruptible, stopping_callbacks
+from keras_seq2seq.callbacks import Inspect, JudgeAverages, SaveEachEpoch, interruptible, stopping_callbacks
 from keras_seq2seq.config import Configuration, InputError
 from keras_seq2seq.corpora import Pair
 from keras_seq2seq.framework import keras
-from keras_seq2seq.model import Seq2Seq
+from keras_seq2seq.model import Seq2Seq, TokenLoss
 from keras_seq2seq.options import write_configuration
+from keras_seq2seq.precision import optimizer_for
 from keras_seq2seq.pretrained import use_embeddings
+from keras_seq2seq.recurrent import MakeCell
 from keras_seq2seq.resuming import fingerprint, load_stopped
 from keras_seq2seq.saving import MODEL_FILE, load
 from keras_seq2seq.schedules import learning_rate
@@ -31,6 +34,10 @@ def train(
     train_pairs: list[Pair],
     valid_pairs: Sequence[Pair] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    metrics: Sequence[keras.metrics.Metric] = (),
+    token_loss: TokenLoss | None = None,
+    make_cell: MakeCell | None = None,
+    make_attention: MakeAttention | None = None,
 ) -> Seq2Seq:
     """Trains a model on text pairs, saves it in a new folder of `config.logs` and prints its answers.
 
@@ -39,6 +46,10 @@ def train(
         train_pairs: (source, target) texts.
         valid_pairs: measured after each epoch, where there are any.
         callbacks: more Keras callbacks of your own.
+        metrics: more Keras metrics, updated with labels, logits and the mask as sample weights.
+        token_loss: a loss of your own: see `Seq2Seq`.
+        make_cell: an RNN cell of your own: see `recurrent.make_rnn`.
+        make_attention: an attention of your own: see `attention`.
 
     Raises:
         InputError: no pair is short enough, or the logs folder cannot be written.
@@ -59,12 +70,16 @@ def train(
     examples = prepare(train_pairs, "training", *vocabularies, config)
     valid = prepare(valid_pairs, "validation", *vocabularies, config) if valid_pairs else None
     print("Vocabulary: {} source and {} target tokens".format(*map(len, vocabularies)))
+    updates = config.updates_per_epoch or make_buckets(examples, config).batch_count
     if not config.resume:
-        model = new_model(config, *vocabularies, longest_target=int(examples.labels.bounding_shape()[1]))
+        longest = int(examples.labels.bounding_shape()[1])
+        model = new_model(config, *vocabularies, longest, config.epochs * updates, make_cell, make_attention)
         model.progress.update(epoch=0, data=data)
         run = new_run_folder(config)
 
-    updates = config.updates_per_epoch or make_buckets(examples, config).batch_count
+    model.own_metrics[:] = metrics
+    if token_loss:
+        model.token_loss = token_loss
     done = model.progress["epoch"]
     finished = done >= config.epochs or has_stopped(model, config)
     keeper = SaveEachEpoch(run, config.best if valid else None)
@@ -83,7 +98,7 @@ def train(
                     epochs=config.epochs,
                     steps_per_epoch=updates,
                     validation_data=batches(valid, config) if valid else None,
-                    callbacks=[ear, *views, *callbacks, *stopping_callbacks(config), keeper],
+                    callbacks=[ear, JudgeAverages(), *views, *callbacks, *stopping_callbacks(config), keeper],
                     verbose=0 if config.inspect else 1 if sys.stdout.isatty() else 2,
                     shuffle=False,
                 )
@@ -99,17 +114,26 @@ def train(
 
 
 def new_model(
-    config: Configuration, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, longest_target: int
+    config: Configuration,
+    source_vocabulary: Vocabulary,
+    target_vocabulary: Vocabulary,
+    longest_target: int,
+    updates: int,
+    make_cell: MakeCell | None = None,
+    make_attention: MakeAttention | None = None,
 ) -> Seq2Seq:
-    """Makes a model with fresh weights, ready to be trained; it may say twice as much as the longest target.
+    """Makes a model with fresh weights, ready for so many updates; it may say twice as much as the longest target.
 
     Raises:
         InputError: an embedding file cannot be used.
     """
-    model = Seq2Seq(config, source_vocabulary, target_vocabulary, answer_limit=2 * longest_target).create_weights()
+    parts = {"make_cell": make_cell, "make_attention": make_attention}
+    model = Seq2Seq(config, source_vocabulary, target_vocabulary, 2 * longest_target, **parts).create_weights()
     use_embeddings(model, config)
-    optimizer = keras.optimizers.Adam(learning_rate(config), epsilon=config.adam_epsilon)
-    model.compile(optimizer, jit_compile=config.jit_compile)
+    averages = {"use_ema": True, "ema_momentum": config.average} if config.average else {}
+    optimizer = keras.optimizers.Adam(learning_rate(config, updates), epsilon=config.adam_epsilon, **averages)
+    model.compile(optimizer_for(config.precision, optimizer), jit_compile=config.jit_compile)
+    model.optimizer.build(model.trainable_variables)
     return model
 
 

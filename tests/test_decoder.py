@@ -5,13 +5,13 @@ import pytest
 import tensorflow as tf
 import toys
 
-from keras_seq2seq import Decoder, Encoder, keras
+from keras_seq2seq import Configuration, Decoder, Encoder, keras
 
 
 @pytest.fixture(scope="module")
 def decoder():
     keras.utils.set_random_seed(1)
-    decoder = Decoder(vocabulary_size=7, embedding_dim=3, units=4, embedding_stddev=0.5)
+    decoder = Decoder(7, Configuration(embedding_dim=3, units=4, embedding_stddev=0.5))
     decoder(tf.ones([1, 1], tf.int32), [tf.zeros([1, 4])])
     # A bias of zero, as it starts, would hide a missing bias.
     decoder.projection.bias.assign([0.7, -0.6, 0.5, -0.4, 0.3, -0.2, 0.1])
@@ -27,7 +27,7 @@ def projected(decoder, outputs):
 
 def test_it_is_a_simple_rnn_from_the_given_state_and_a_projection(decoder):
     rows = [[3, 5, 1, 6], [3, 2, 2, 4]]
-    logits, [state] = decoder(tf.constant(rows), [tf.constant(STATE)])
+    logits, [state], _ = decoder(tf.constant(rows), [tf.constant(STATE)])
     assert logits.shape == (2, 4, 7)
     for row, start, said, left in zip(rows, STATE, logits, state, strict=True):
         outputs = toys.numpy_rnn(decoder, row, start)
@@ -36,7 +36,7 @@ def test_it_is_a_simple_rnn_from_the_given_state_and_a_projection(decoder):
 
 
 def test_at_padding_the_logits_are_the_bias_and_the_state_stands_still(decoder):
-    logits, [state] = decoder(tf.constant([[3, 5, 0, 0], [3, 2, 2, 4]]), [tf.constant(STATE)])
+    logits, [state], _ = decoder(tf.constant([[3, 5, 0, 0], [3, 2, 2, 4]]), [tf.constant(STATE)])
     bias = toys.array(decoder.projection.bias)
     np.testing.assert_array_equal(logits[0, 2:], [bias, bias])
     np.testing.assert_allclose(state[0], toys.numpy_rnn(decoder, [3, 5], STATE[0])[-1], rtol=1e-5, atol=1e-6)
@@ -48,7 +48,7 @@ def test_at_padding_the_logits_are_the_bias_and_the_state_stands_still(decoder):
 
 def test_one_step_at_a_time_says_the_same(decoder):
     rows = tf.constant([[3, 5, 1, 6], [3, 2, 2, 4]])
-    together, [end] = decoder(rows, [tf.constant(STATE)])
+    together, [end], _ = decoder(rows, [tf.constant(STATE)])
     state = [tf.constant(STATE)]
     for time in range(4):
         logits, state = decoder.step(rows[:, time], state)
@@ -58,20 +58,20 @@ def test_one_step_at_a_time_says_the_same(decoder):
 
 
 def test_a_shared_embedding_is_one_and_the_same():
-    encoder = Encoder(vocabulary_size=7, embedding_dim=3, units=4)
-    decoder = Decoder(vocabulary_size=7, embedding_dim=3, units=4, embedding=encoder.embedding)
+    encoder = Encoder(7, Configuration(embedding_dim=3, units=4))
+    decoder = Decoder(7, Configuration(embedding_dim=3, units=4), embedding=encoder.embedding)
     _, state = encoder(tf.constant([[2, 5]]))
-    before, _ = decoder(tf.constant([[3]]), state)
+    before, *_ = decoder(tf.constant([[3]]), state)
     encoder.embedding.embeddings.assign(toys.array(encoder.embedding.embeddings) + 1)
-    after, _ = decoder(tf.constant([[3]]), state)
+    after, *_ = decoder(tf.constant([[3]]), state)
     assert np.abs(after - before).max() > 1e-3
 
 
 def test_logits_are_float32_under_mixed_precision():
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        decoder = Decoder(vocabulary_size=7, embedding_dim=3, units=4)
-        logits, _ = decoder(tf.constant([[3, 5]]), [tf.zeros([1, 4], tf.bfloat16)])
+        decoder = Decoder(7, Configuration(embedding_dim=3, units=4))
+        logits, *_ = decoder(tf.constant([[3, 5]]), [tf.zeros([1, 4], tf.bfloat16)])
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert logits.dtype == tf.float32

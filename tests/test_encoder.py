@@ -5,13 +5,13 @@ import pytest
 import tensorflow as tf
 import toys
 
-from keras_seq2seq import Encoder, keras
+from keras_seq2seq import Configuration, Encoder, keras
 
 
 @pytest.fixture(scope="module")
 def encoder():
     keras.utils.set_random_seed(1)
-    encoder = Encoder(vocabulary_size=7, embedding_dim=3, units=4, embedding_stddev=0.5)
+    encoder = Encoder(7, Configuration(embedding_dim=3, units=4, embedding_stddev=0.5))
     encoder(tf.ones([1, 1], tf.int32))
     return encoder
 
@@ -59,7 +59,7 @@ def test_the_embedding_of_padding_is_never_read(encoder):
 @pytest.mark.parametrize(("stddev", "low", "high"), [(0.0, 0.0, 0.13), (2.0, 1.8, 2.2)])
 def test_embeddings_start_as_wide_as_asked_for(stddev, low, high):
     # Glorot-uniform over (200, 150) stays within sqrt(6 / 350) = 0.131; 30,000 normal values are within 10 %.
-    encoder = Encoder(vocabulary_size=200, embedding_dim=150, units=2, embedding_stddev=stddev)
+    encoder = Encoder(200, Configuration(embedding_dim=150, units=2, embedding_stddev=stddev))
     encoder(tf.ones([1, 1], tf.int32))
     values = toys.array(encoder.embedding.embeddings)
     if stddev:
@@ -70,7 +70,7 @@ def test_embeddings_start_as_wide_as_asked_for(stddev, low, high):
 
 @pytest.mark.parametrize(("initializer", "orthogonal"), [("orthogonal", True), ("glorot_uniform", False)])
 def test_the_recurrent_kernel_starts_as_asked_for(initializer, orthogonal):
-    encoder = Encoder(vocabulary_size=7, embedding_dim=3, units=16, recurrent_initializer=initializer)
+    encoder = Encoder(7, Configuration(embedding_dim=3, units=16, recurrent_initializer=initializer))
     encoder(tf.ones([1, 1], tf.int32))
     kernel = toys.array(encoder.rnn.cell.recurrent_kernel)
     assert np.allclose(kernel @ kernel.T, np.eye(16), atol=1e-5) == orthogonal

@@ -66,10 +66,10 @@ def sentence_about(action):
 print(json.dumps({
     "foreign optimizer": sentence_about(lambda: model.compile(foreign.optimizers.Adam())),
     "foreign callback": sentence_about(lambda: model.fit([], callbacks=[own.callbacks.History(), foreign.callbacks.History()])),
-    "foreign layer": sentence_about(lambda: keras_seq2seq.Decoder(6, 5, 4, embedding=foreign.layers.Embedding(6, 5))),
+    "foreign layer": sentence_about(lambda: keras_seq2seq.Decoder(6, keras_seq2seq.Configuration(), embedding=foreign.layers.Embedding(6, 5))),
     "own optimizer": sentence_about(lambda: model.compile(own.optimizers.Adam())),
     "optimizer by name": sentence_about(lambda: model.compile("sgd")),
-    "own layer": sentence_about(lambda: keras_seq2seq.Decoder(6, 5, 4, embedding=own.layers.Embedding(6, 5))),
+    "own layer": sentence_about(lambda: keras_seq2seq.Decoder(6, keras_seq2seq.Configuration(), embedding=own.layers.Embedding(6, 5))),
 }))
 """
 
