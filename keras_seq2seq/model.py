@@ -23,6 +23,7 @@ from keras_seq2seq.framework import (
 from keras_seq2seq.inference import TextInTextOut
 from keras_seq2seq.losses import label_mask, masked_mean, smoothed_crossentropy, token_crossentropy
 from keras_seq2seq.precision import apply_gradients, layers_of_precision, loss_scale
+from keras_seq2seq.pretrained import freeze_embeddings
 from keras_seq2seq.recurrent import Dropout, MakeCell
 from keras_seq2seq.replicas import mean_over_replicas, require_supported_strategy, sum_over_replicas
 from keras_seq2seq.scheduled_sampling import mix_in_own_tokens, probability_of
@@ -257,6 +258,7 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
         """Makes all weights by a first forward pass, so that summary, saving and loading work before training."""
         token = tf.ones((1, 1), tf.int32)
         self((token, token))
+        freeze_embeddings(self, self.config)
         return self
 
     def get_config(self) -> dict[str, Any]:
@@ -273,7 +275,8 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Seq2Seq":
         model = cls(
-            Configuration.from_dict(config["config"]),
+            # What is missing there was not known yet, and is as it was then: the plain default, whatever the data.
+            Configuration.from_dict(config["config"], start=Configuration()),
             Vocabulary.from_config(config["source_vocabulary"]),
             Vocabulary.from_config(config["target_vocabulary"]),
             config["answer_limit"],
