@@ -15,7 +15,8 @@ from keras_seq2seq.callbacks import Inspect, JudgeAverages, SaveEachEpoch, inter
 from keras_seq2seq.config import Configuration, InputError
 from keras_seq2seq.corpora import Pair
 from keras_seq2seq.framework import keras
-from keras_seq2seq.model import Seq2Seq, TokenLoss
+from keras_seq2seq.learning import TokenLoss
+from keras_seq2seq.model import Seq2Seq
 from keras_seq2seq.options import write_configuration
 from keras_seq2seq.precision import optimizer_for
 from keras_seq2seq.pretrained import use_embeddings
