@@ -143,8 +143,7 @@ class Decoder(SameLayout, keras.Model):
             after += left
             inputs = outputs + inputs if self.config.residual and level else outputs
         if self.attention:
-            # The identity drops the mask that Keras attached, which is not the memory's and draws a warning.
-            context, weights = self.attention(tf.identity(inputs), *memory)
+            context, weights = self.attention(inputs, *memory)
             inputs = self.combine(tf.concat([inputs, tf.cast(context, inputs.dtype)], axis=-1))
         if self.config.dropout:
             last = getattr(self, level_name("dropout", self.config.layers - 1))

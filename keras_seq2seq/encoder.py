@@ -32,6 +32,11 @@ def level_name(part: str, level: int) -> str:
     return part if level == 0 else f"{part}_{level + 1}"
 
 
+def bridge_name(level: int, part: int) -> str:
+    """Returns the attribute that holds the bridge of one part of a level's state: `bridge_1_1`, `bridge_1_2`, ..."""
+    return f"bridge_{level + 1}_{part + 1}"
+
+
 @keras.utils.register_keras_serializable("keras_seq2seq")
 class Encoder(SameLayout, keras.Model):
     """Embeds source ids and runs recurrent layers over them; padding changes neither outputs nor state.
@@ -71,9 +76,8 @@ class Encoder(SameLayout, keras.Model):
                     level_name("backward", level),
                     make_rnn(config, level_name("encoder/backward", level), make_cell),
                 )
-                sizes = tf.nest.flatten(rnn.cell.state_size)
-                for part, size in enumerate(sizes, start=level * len(sizes)):
-                    setattr(self, level_name("bridge", part), keras.layers.Dense(size, activation="tanh"))
+                for part, size in enumerate(tf.nest.flatten(rnn.cell.state_size)):
+                    setattr(self, bridge_name(level, part), keras.layers.Dense(size, activation="tanh"))
             if config.dropout:
                 dropout = Dropout(config.dropout, config.seed, level_name("encoder/outputs", level))
                 setattr(self, level_name("dropout", level), dropout)
@@ -100,8 +104,10 @@ class Encoder(SameLayout, keras.Model):
                 rnn = getattr(self, level_name("backward", level))
                 backward, behind = run_over_time(rnn, reverse(inputs), mask, None, training)
                 outputs = tf.concat([outputs, reverse(backward)], axis=-1)
-                both = enumerate(zip(left, behind, strict=True), start=len(state))
-                left = [getattr(self, level_name("bridge", part))(tf.concat(ends, axis=-1)) for part, ends in both]
+                left = [
+                    getattr(self, bridge_name(level, part))(tf.concat(both, axis=-1))
+                    for part, both in enumerate(zip(left, behind, strict=True))
+                ]
             state += left
             if self.config.residual and level:
                 outputs += inputs

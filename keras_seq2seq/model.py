@@ -72,7 +72,6 @@ class Seq2Seq(TextInTextOut, Learning, SameLayout, keras.Model):
             self.decoder = Decoder(len(target_vocabulary), config, *parts, name="decoder")
         if config.scheduled_sampling:
             self.coin = Dropout(0.0, config.seed, "scheduled sampling")
-            self.coin.build()
         self.start_tracking()
 
     @property

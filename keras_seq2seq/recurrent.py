@@ -34,8 +34,6 @@ class Dropout(keras.layers.Layer):
         self.seed = seed ^ zlib.crc32(stream.encode()) % 2**31
         self.stream = stream
         self.supports_masking = True
-
-    def build(self, input_shape: Any = None) -> None:
         first = tf.VariableAggregation.ONLY_FIRST_REPLICA if keras_major() == 2 else "only_first_replica"
         self.draws = self.add_weight(
             name="draws", shape=(), dtype="int64", initializer="zeros", trainable=False, aggregation=first
@@ -87,7 +85,6 @@ class DropoutCell(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         if not self.cell.built:
             self.cell.build(input_shape)
-        self.dropout.build()
         self.built = True
 
     def call(self, inputs: tf.Tensor, states: Any, training: bool = False) -> tuple[tf.Tensor, Any]:
@@ -136,4 +133,5 @@ def run_over_time(
         rnn.cell.dropout.next_draw()
     # The mask is passed by hand: the one that Keras attaches by itself gets lost on the way in some Keras versions.
     outputs, *state = rnn(inputs, initial_state=state, mask=mask, training=training)
-    return outputs, list(tf.nest.flatten(state))
+    # Without the mask that Keras 3 hangs on the outputs, and would warn about in every layer that does not use it.
+    return tf.identity(outputs), list(tf.nest.flatten(state))

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_seq2seq import keras
-from keras_seq2seq.losses import label_mask, masked_mean, token_crossentropy
+from keras_seq2seq.losses import label_mask, masked_mean, smoothed_crossentropy, token_crossentropy
 
 
 def test_uniform_logits_cost_the_logarithm_of_the_vocabulary():
@@ -81,3 +81,20 @@ def test_it_is_keras_own_loss_that_ignores_class_0(lengths):
     ours = masked_mean(token_crossentropy(tf.constant(labels), logits), label_mask(labels))
     theirs = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=0)(labels, logits)
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_smoothed_labels_by_hand():
+    # softmax([ln 3, ln 1]) is [3/4, 1/4]; a fifth of the label spread over two tokens leaves [0.9, 0.1] of it.
+    logits = tf.constant([[[math.log(3), 0.0], [math.log(3), 0.0]]])
+    losses = smoothed_crossentropy(tf.constant([[0, 1]]), logits, 0.2)
+    right, wrong = -math.log(3 / 4), -math.log(1 / 4)
+    np.testing.assert_allclose(losses, [[0.9 * right + 0.1 * wrong, 0.1 * right + 0.9 * wrong]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_smoothed_labels_are_keras_own(smoothing):
+    random = np.random.default_rng(0)
+    labels, logits = random.integers(0, 6, [2, 4]), tf.constant(random.normal(size=[2, 4, 6]), tf.float32)
+    theirs = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing, reduction="none")
+    ours = smoothed_crossentropy(tf.constant(labels), logits, smoothing)
+    np.testing.assert_allclose(ours, theirs(tf.one_hot(labels, 6), logits), rtol=1e-5)
