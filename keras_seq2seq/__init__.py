@@ -23,6 +23,7 @@ _HOMES = {
     "export": "serving",
     "keras": "framework",
     "load": "saving",
+    "read_configuration": "options",
     "read_pairs": "corpora",
     "save": "saving",
     "train": "training",

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from keras_seq2seq import asking, framework
-from keras_seq2seq.config import Configuration, InputError, Parser, add_options
+from keras_seq2seq.config import InputError
+from keras_seq2seq.options import Parser, add_options, configure
 
 BAD_INPUT, INTERRUPTED = 2, 130  # exit codes; 130 is what a shell reports for Ctrl-C
 
@@ -20,7 +21,7 @@ def train(arguments: Sequence[str], program: str = "keras-seq2seq train") -> Non
     add_options(parser)
     options = vars(parser.parse_args(arguments))
     asking.choose_keras(options.pop("keras"))
-    config = Configuration.from_dict(options)
+    config = configure(options)
 
     from keras_seq2seq.corpora import load_pairs
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_seq2seq import framework, streams
-from keras_seq2seq.config import InputError, Parser
+from keras_seq2seq.config import InputError
+from keras_seq2seq.options import Parser
 
 if TYPE_CHECKING:
     from keras_seq2seq.decoding import Strategy

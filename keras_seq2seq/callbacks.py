@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from keras_seq2seq.config import Configuration
 from keras_seq2seq.framework import keras
+from keras_seq2seq.learning import Batch
 from keras_seq2seq.losses import label_mask, masked_mean, token_crossentropy
-from keras_seq2seq.model import Batch, Seq2Seq
+from keras_seq2seq.model import Seq2Seq
 from keras_seq2seq.saving import LAST_FILE, MODEL_FILE, save
 
 

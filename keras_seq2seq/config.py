@@ -1,12 +1,10 @@
-"""One typed, frozen configuration: the only source of defaults, and of the command line's options.
+"""One typed, frozen configuration: the only source of defaults, and of the command line's options."""
 
-No TensorFlow in here, so that `--help` and typing errors answer at once.
-"""
-
-import argparse
 import dataclasses
 import difflib
+import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 TOKENS = ("word", "char", "space")
@@ -17,6 +15,7 @@ CELLS = ("simple_rnn", "gru", "lstm")
 ATTENTIONS = ("none", "additive", "dot")
 PRECISIONS = ("float32", "bfloat16", "float16")
 INITIALIZERS = ("glorot_uniform", "orthogonal")
+CONFIGURATIONS = Path(__file__).with_name("configurations")  # of the recommended ones, by name
 
 
 class InputError(ValueError):
@@ -80,6 +79,9 @@ class Configuration:
     reverse_source: bool = _option(False, "let the encoder read the source backwards")
     attention: str = _option("none", "let the decoder look at the source: Bahdanau's or Luong's", choices=ATTENTIONS)
     tie_embeddings: bool = _option(False, "project to the vocabulary by the decoder's embedding")
+    source_embeddings: str | None = _option(None, "start the source's embeddings from this word2vec or GloVe text file")
+    target_embeddings: str | None = _option(None, "the same for the target, where it has a vocabulary of its own")
+    freeze_embeddings: bool = _option(False, "do not train the embeddings that come from a file")
     as_published: bool = _option(False, "rebuild the 2018 notebook, whose decoder reads the tokens it must predict")
     # Training
     epochs: int = _option(10, "epochs to train", least=1)
@@ -120,12 +122,9 @@ class Configuration:
         for field in dataclasses.fields(self):
             value, flag = getattr(self, field.name), flag_of(field.name)
             choices, least = field.metadata["choices"], field.metadata["least"]
-            if not isinstance(value, _types_of(field)) or (
-                isinstance(value, bool) and field.type != "bool" and field.type is not bool
-            ):
-                raise InputError(
-                    f"{flag} is {value!r}; it must be of type {getattr(field.type, '__name__', field.type)}"
-                )
+            if not isinstance(value, _types_of(field)) or (isinstance(value, bool) and field.type is not bool):
+                name = getattr(field.type, "__name__", field.type)  # a union has none
+                raise InputError(f"{flag} is {value!r}; it must be of type {name}")
             if choices and value not in choices:
                 raise InputError(f"{flag} is {value!r}; choose one of: {', '.join(choices)}")
             if least is not None and not least <= value < float("inf"):
@@ -142,6 +141,12 @@ class Configuration:
             raise InputError(f"--scheduled-sampling is {self.scheduled_sampling}; it must be at most 1")
         if self.as_published and (self.data is not None or self.corpus != "notebook"):
             raise InputError("--as-published rebuilds the notebook's run; leave out --data and --corpus")
+        if self.target_embeddings is not None and self.shared_vocabulary:
+            raise InputError(
+                "--target-embeddings needs --no-shared-vocabulary; else --source-embeddings serves both sides"
+            )
+        if self.freeze_embeddings and self.source_embeddings is None and self.target_embeddings is None:
+            raise InputError("--freeze-embeddings needs --source-embeddings or --target-embeddings")
         if self.resume and self.run is None:
             raise InputError("--resume goes on with a run; name it with --run")
         if self.early_stopping is not None:
@@ -166,11 +171,12 @@ class Configuration:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Configuration":
+    def from_dict(cls, values: Mapping[str, Any], start: "Configuration | None" = None) -> "Configuration":
         """Completes `values` with the defaults that suit its data.
 
         Args:
-            values: field names to values; what is left out is taken from `starting_point`.
+            values: field names to values.
+            start: what is left out is taken from here; None: from `starting_point`.
 
         Raises:
             InputError: an unknown name (the nearest valid ones are listed), or a bad value.
@@ -179,25 +185,13 @@ class Configuration:
         for name in values:
             if name not in names:
                 raise InputError(f"unknown configuration key {name!r}; {suggest(name, names)}")
-        return dataclasses.replace(starting_point(values), **values)
+        return dataclasses.replace(start or starting_point(values), **values)
 
 
 # The notebook's own run: its optimizer, its 100 updates.
 PUBLISHED = Configuration(as_published=True, adam_epsilon=1e-8)
 # A first real corpus. The README's "Real data" section has the measurements behind these values.
-SMALL = Configuration(
-    shared_vocabulary=False,
-    embedding_dim=64,
-    units=256,
-    embedding_stddev=0.3,
-    recurrent_initializer="orthogonal",
-    epochs=40,
-    updates_per_epoch=0,
-    batch_size=64,
-    length_buckets=4,
-    clip_norm=1.0,
-    inspect=0,
-)
+SMALL = Configuration(**json.loads((CONFIGURATIONS / "small.json").read_text(encoding="utf-8")))
 
 
 def starting_point(values: Mapping[str, Any]) -> Configuration:
@@ -210,40 +204,3 @@ def starting_point(values: Mapping[str, Any]) -> Configuration:
     if values.get("data") is not None or values.get("corpus", "notebook") != "notebook":
         return SMALL
     return Configuration()
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser that answers a mistake with one line, and never guesses at abbreviations."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
-
-    def error(self, message: str) -> None:
-        raise InputError(message)
-
-    def parse_args(self, *arguments: Any) -> argparse.Namespace:
-        # Options may stand between texts; behind `--` nothing is one, which only the plain parser understands.
-        parse = self.parse_known_args if "--" in arguments[0] else self.parse_known_intermixed_args
-        values, rest = parse(*arguments)
-        if rest:
-            flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
-            raise InputError(f"unknown option {rest[0]}; {suggest(rest[0].split('=')[0], flags)}")
-        return values
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Gives `parser` one option for each field. An option that is not used leaves no trace in the result."""
-    for field in dataclasses.fields(Configuration):
-        options = {"help": _help(field), "default": argparse.SUPPRESS}
-        if isinstance(field.default, bool):
-            options["action"] = argparse.BooleanOptionalAction
-        else:
-            options["type"] = str if field.default is None else type(field.default)
-            options["metavar"] = "|".join(field.metadata["choices"]) or options["type"].__name__.upper()
-        parser.add_argument(flag_of(field.name), **options)
-
-
-def _help(field: dataclasses.Field) -> str:
-    small = getattr(SMALL, field.name)
-    default = f"{field.default}" if small == field.default else f"{field.default}; with --data or --corpus {small}"
-    return field.metadata["help"] + ("" if field.default is None else f" (default {default})")

@@ -1,8 +1,6 @@
-"""The model: encoder and decoder put together, the training step, and text in, text out."""
+"""The model: encoder and decoder put together. How it learns is in `learning`, text in, text out in `inference`."""
 
-import functools
 import types
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -12,30 +10,22 @@ from keras_seq2seq.config import Configuration
 from keras_seq2seq.decoder import Decoder
 from keras_seq2seq.decoding import GREEDY, Strategy, Task
 from keras_seq2seq.encoder import Encoder
-from keras_seq2seq.framework import (
-    SameLayout,
-    keras,
-    keras_major,
-    registered_name,
-    registered_part,
-    require_same_keras,
-)
+from keras_seq2seq.framework import SameLayout, keras, registered_name, registered_part
 from keras_seq2seq.inference import TextInTextOut
-from keras_seq2seq.losses import label_mask, masked_mean, smoothed_crossentropy, token_crossentropy
-from keras_seq2seq.precision import apply_gradients, layers_of_precision, scaled_loss, unscaled
+from keras_seq2seq.learning import Learning
+from keras_seq2seq.precision import layers_of_precision
+from keras_seq2seq.pretrained import freeze_embeddings
 from keras_seq2seq.recurrent import Dropout, MakeCell
-from keras_seq2seq.replicas import mean_over_replicas, require_supported_strategy, sum_over_replicas
+from keras_seq2seq.replicas import require_supported_strategy
 from keras_seq2seq.scheduled_sampling import mix_in_own_tokens, probability_of
 from keras_seq2seq.vocabulary import ANSWER, END, Vocabulary
 
 FORMAT = 2  # of what `get_config` returns; one more whenever older code could not read it
 OWN_PARTS = ("make_cell", "make_attention")
-TokenLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-Batch = tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 @keras.utils.register_keras_serializable("keras_seq2seq")
-class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
+class Seq2Seq(TextInTextOut, Learning, SameLayout, keras.Model):
     """An encoder whose final state seeds a decoder (Sutskever et al., 2014; Cho et al., 2014).
 
     Args:
@@ -46,10 +36,6 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
         make_cell: a cell of your own: see `recurrent.make_rnn`.
         make_attention: an attention of your own: see `attention`.
 
-    Attributes:
-        token_loss: what training makes small: a function of labels `(batch, time)` and logits
-            `(batch, time, vocabulary)` that returns `(batch, time)`.
-
     Call arguments:
         inputs: `(source, decoder_input)`: int32 ids `(batch, source_time)` and `(batch, target_time)`,
             padded with 0 on the right.
@@ -57,12 +43,6 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
     Returns:
         logits `(batch, target_time, vocabulary)`, float32.
     """
-
-    hidden_when_saving = (
-        *SameLayout.hidden_when_saving,
-        *("loss_tracker", "accuracy_tracker", "exact_tracker", "norm_tracker", "tokens_tracker", "_metrics"),
-        "own_metrics",
-    )
 
     def __init__(
         self,
@@ -81,9 +61,6 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
         self.target_vocabulary = target_vocabulary
         self.answer_limit = answer_limit
         self._progress = types.SimpleNamespace(value={})
-        if keras_major() == 2:
-            # Each replica returns what all of them measured; Keras 2 would add that up over the workers.
-            self.distribute_reduction_method = "first"
         self.make_cell, self.make_attention = make_cell, make_attention
         for name in OWN_PARTS:
             if getattr(self, name):
@@ -95,23 +72,12 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
             self.decoder = Decoder(len(target_vocabulary), config, *parts, name="decoder")
         if config.scheduled_sampling:
             self.coin = Dropout(0.0, config.seed, "scheduled sampling")
-        self.token_loss: TokenLoss = functools.partial(smoothed_crossentropy, smoothing=config.label_smoothing)
-        self._own = types.SimpleNamespace(metrics=[])
-        self.loss_tracker = keras.metrics.Mean(name="loss")
-        self.accuracy_tracker = keras.metrics.Mean(name="token_accuracy")
-        self.exact_tracker = keras.metrics.Mean(name="exact_match")
-        self.norm_tracker = keras.metrics.Mean(name="gradient_norm")
-        self.tokens_tracker = keras.metrics.Sum(name="tokens")
+        self.start_tracking()
 
     @property
     def progress(self) -> dict[str, Any]:
         """How far training has come: counters of callbacks and the like, saved with the model."""
         return self._progress.value
-
-    @property
-    def own_metrics(self) -> list[keras.metrics.Metric]:
-        """More Keras metrics, for whoever trains the model: called with labels, logits and the mask as weights."""
-        return self._own.metrics
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
         return self.logits_and_attention(inputs, training)[0]
@@ -141,68 +107,6 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
             probability_of(self.config, tf.convert_to_tensor(self.optimizer.iterations)),
             self.coin.uniform,
         )
-
-    def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Makes one update from `((source, decoder_input), labels)`; returns the running means of the epoch."""
-        inputs, labels = _unpack(batch)
-        mask = label_mask(labels)
-        # A distribution strategy gives each replica a part of the batch. All divide by the labels of the
-        # whole batch, and the gradients are added up: together they make the step that one would make alone.
-        count = sum_over_replicas(tf.reduce_sum(mask))
-        with tf.GradientTape() as tape:
-            logits = self(inputs, training=True)
-            loss = masked_mean(self.token_loss(labels, logits), mask, count)
-            loss = scaled_loss(self.optimizer, loss)
-        self._update(tape.gradient(loss, self.trainable_variables))
-        self.tokens_tracker.update_state(tf.math.count_nonzero(inputs[0]) + tf.math.count_nonzero(labels))
-        # Shown is the plain cross-entropy, whatever is trained on: training and validation share a chart.
-        return self._track(token_crossentropy(labels, logits), logits, labels)
-
-    def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Measures one batch: loss and token accuracy with teacher forcing, exact match without."""
-        inputs, labels = _unpack(batch)
-        logits = self(inputs, training=False)
-        results = self._track(token_crossentropy(labels, logits), logits, labels)
-        said = self.generate_ids(inputs[0], max_length=tf.shape(labels)[1])[0][:, 0]
-        # Up to and including `<end>` (the last label) every token has to be the reference's. By `tf.equal`, since
-        # the result of `==` has no rank where one of the sizes is not known when the graph is made.
-        exact = tf.reduce_all(tf.equal(said, labels) | tf.equal(labels, 0), axis=1)
-        self.exact_tracker.update_state(tf.cast(exact, tf.float32))
-        return {**results, "exact_match": mean_over_replicas(self.exact_tracker)}
-
-    def _update(self, gradients: list[tf.Tensor]) -> None:
-        # Dense, since the norm of a sparse embedding gradient would count a token that occurs twice as two.
-        gradients = [sum_over_replicas(tf.convert_to_tensor(gradient)) for gradient in gradients]
-        gradients = unscaled(self.optimizer, gradients)
-        norm = tf.linalg.global_norm(gradients)
-        self.norm_tracker.update_state(tf.where(tf.math.is_finite(norm), norm, 0.0))
-        if self.config.clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, self.config.clip_norm, use_norm=norm)
-        # The optimizer adds up over the replicas too; by now each holds the whole sum.
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        gradients = [gradient / replicas for gradient in gradients]
-        apply_gradients(self.optimizer, gradients, self.trainable_variables)
-
-    def _track(self, crossentropy: tf.Tensor, logits: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
-        mask = label_mask(labels)
-        correct = tf.cast(tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels, tf.float32)
-        # Weighted by labels, so that the mean of an epoch does not depend on how it was cut into batches. In one
-        # dimension, since Keras 3 takes the mean of a row's weights, which depends on how far it was padded.
-        for tracker, values in ((self.loss_tracker, crossentropy), (self.accuracy_tracker, correct)):
-            tracker.update_state(tf.reshape(values, [-1]), sample_weight=tf.reshape(mask, [-1]))
-        for metric in self.own_metrics:
-            metric.update_state(labels, logits, sample_weight=mask)
-        return {
-            "loss": mean_over_replicas(self.loss_tracker),
-            "token_accuracy": mean_over_replicas(self.accuracy_tracker),
-            **{metric.name: metric.result() for metric in self.own_metrics},
-        }
-
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """The trackers that Keras resets at the start of every epoch."""
-        trackers = [self.loss_tracker, self.accuracy_tracker, self.exact_tracker]
-        return [*trackers, self.norm_tracker, self.tokens_tracker, *self.own_metrics]
 
     def generate_ids(
         self,
@@ -236,27 +140,17 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
         )
         return strategy(task)
 
-    def compile(self, optimizer: Any = "adam", **options: Any) -> None:
-        """Configures training; an optimizer of the other Keras is refused (TypeError)."""
-        require_same_keras(optimizer, "optimizer")
-        super().compile(optimizer=optimizer, **options)
+    def create_weights(self) -> "Seq2Seq":
+        """Makes all weights by a first forward pass, so that summary, saving and loading work before training."""
+        token = tf.ones((1, 1), tf.int32)
+        self((token, token))
+        freeze_embeddings(self, self.config)
+        return self
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a loaded model; Keras leaves that to whoever overrides `compile`."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
-
-    def fit(self, *data: Any, callbacks: Any = None, **options: Any) -> keras.callbacks.History:
-        """Trains, as `keras.Model.fit`; a callback of the other Keras is refused (TypeError)."""
-        for callback in tf.nest.flatten(callbacks or []):
-            require_same_keras(callback, "callback")
-        return super().fit(*data, callbacks=callbacks, **options)
-
-    def create_weights(self) -> "Seq2Seq":
-        """Makes all weights by a first forward pass, so that summary, saving and loading work before training."""
-        token = tf.ones((1, 1), tf.int32)
-        self((token, token))
-        return self
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -272,7 +166,8 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Seq2Seq":
         model = cls(
-            Configuration.from_dict(config["config"]),
+            # What is missing there was not known yet, and is as it was then: the plain default, whatever the data.
+            Configuration.from_dict(config["config"], start=Configuration()),
             Vocabulary.from_config(config["source_vocabulary"]),
             Vocabulary.from_config(config["target_vocabulary"]),
             config["answer_limit"],
@@ -280,10 +175,3 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
         )
         model.progress.update(config.get("progress", {}))
         return model.create_weights()
-
-
-def _unpack(batch: Batch) -> Batch:
-    inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-    if sample_weight is not None:
-        raise ValueError("Seq2Seq takes no sample weights: its loss weighs every label that is not padding alike.")
-    return inputs, labels

@@ -25,9 +25,14 @@ def _standard_input() -> Iterable[bytes]:
 
 
 def lines_of(path: str | None) -> Iterator[str]:
-    name = path or "standard input"
+    """Yields the lines of a UTF-8 file, or of standard input (None), one at a time, without their line ends.
+
+    Raises:
+        InputError: it cannot be read, or a line is not UTF-8.
+    """
+    name = "standard input" if path is None else path
     try:
-        stream = open(path, "rb") if path else _standard_input()  # noqa: SIM115 - closed with the process
+        stream = _standard_input() if path is None else open(path, "rb")  # noqa: SIM115 - closed with the process
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     for number, raw in enumerate(stream, start=1):
@@ -83,7 +88,7 @@ def batches(lines: Iterable[str], most: int, wait: bool) -> Iterator[list[str]]:
 
 
 @contextlib.contextmanager
-def output(path: str | None) -> Iterator[TextIO]:
+def output(path: str | os.PathLike | None) -> Iterator[TextIO]:
     """Yields standard output, or a file that appears under its name when all is written."""
     if path is None:
         # Answers are UTF-8 whatever the terminal's locale: what goes in comes out.

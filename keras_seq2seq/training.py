@@ -15,8 +15,11 @@ from keras_seq2seq.callbacks import Inspect, JudgeAverages, SaveEachEpoch, inter
 from keras_seq2seq.config import Configuration, InputError
 from keras_seq2seq.corpora import Pair
 from keras_seq2seq.framework import keras
-from keras_seq2seq.model import Seq2Seq, TokenLoss
+from keras_seq2seq.learning import TokenLoss
+from keras_seq2seq.model import Seq2Seq
+from keras_seq2seq.options import write_configuration
 from keras_seq2seq.precision import optimizer_for
+from keras_seq2seq.pretrained import use_embeddings
 from keras_seq2seq.recurrent import MakeCell
 from keras_seq2seq.resuming import fingerprint, load_stopped
 from keras_seq2seq.saving import MODEL_FILE, load
@@ -88,6 +91,7 @@ def train(
         if finished:
             print("It has finished already; nothing is left to train.")
         else:
+            write_configuration(config, run)
             with interruptible() as ear:
                 model.fit(
                     training_batches(examples, config, first_batch=done * updates),
@@ -119,9 +123,14 @@ def new_model(
     make_cell: MakeCell | None = None,
     make_attention: MakeAttention | None = None,
 ) -> Seq2Seq:
-    """Makes a model with fresh weights, ready for so many updates; it may say twice as much as the longest target."""
+    """Makes a model with fresh weights, ready for so many updates; it may say twice as much as the longest target.
+
+    Raises:
+        InputError: an embedding file cannot be used.
+    """
     parts = {"make_cell": make_cell, "make_attention": make_attention}
     model = Seq2Seq(config, source_vocabulary, target_vocabulary, 2 * longest_target, **parts).create_weights()
+    use_embeddings(model, config)
     averages = {"use_ema": True, "ema_momentum": config.average} if config.average else {}
     optimizer = keras.optimizers.Adam(learning_rate(config, updates), epsilon=config.adam_epsilon, **averages)
     model.compile(optimizer_for(config.precision, optimizer), jit_compile=config.jit_compile)
