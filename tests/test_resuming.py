@@ -21,6 +21,8 @@ TRAIN = Path(__file__).resolve().parent.parent / "train.py"
 EPOCHS = 12
 OPTIONS = ["--deterministic", "--epochs", str(EPOCHS), "--source-tokens", "char", "--target-tokens", "space"]
 OPTIONS += ["--units", "24", "--embedding-dim", "8", "--batch-size", "16", "--inspect", "0"]
+OPTIONS += ["--dropout", "0.2", "--recurrent-dropout", "0.1", "--average", "0.9"]
+OPTIONS += ["--scheduled-sampling", "0.5", "--sampling-updates", "100"]
 OPTIONS += ["--learning-rate-schedule", "plateau", "--plateau-patience", "1", "--early-stopping", "val_loss:50"]
 
 
