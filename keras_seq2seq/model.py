@@ -109,11 +109,7 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
         inputs, labels = _unpack(batch)
         logits = self(inputs, training=False)
         results = self._track(token_crossentropy(labels, logits), logits, labels)
-        said = self.generate_ids(inputs[0], max_length=tf.shape(labels)[1])[0][:, 0]
-        # Up to and including `<end>` (the last label) every token has to be the reference's. By `tf.equal`, since
-        # the result of `==` has no rank where one of the sizes is not known when the graph is made.
-        exact = tf.reduce_all(tf.equal(said, labels) | tf.equal(labels, 0), axis=1)
-        self.exact_tracker.update_state(tf.cast(exact, tf.float32))
+        self.exact_tracker.update_state(tf.cast(self.answers_exactly(inputs[0], labels), tf.float32))
         return {**results, "exact_match": _mean_over_replicas(self.exact_tracker)}
 
     def _update(self, gradients: list[tf.Tensor]) -> None:
@@ -175,6 +171,12 @@ class Seq2Seq(TextInTextOut, SameLayout, keras.Model):
             rows=tf.range(tf.shape(source)[0]) if rows is None else rows,
         )
         return strategy(task)
+
+    def answers_exactly(self, source: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Returns `(batch,)` bool: whether the greedy answer is the reference, `<end>` (the last label) included."""
+        said = self.generate_ids(source, max_length=tf.shape(labels)[1])[0][:, 0]
+        # By `tf.equal`, since the result of `==` has no rank where a size is not known when the graph is made.
+        return tf.reduce_all(tf.equal(said, labels) | tf.equal(labels, 0), axis=1)
 
     def compile(self, optimizer: Any = "adam", **options: Any) -> None:
         """Configures training; an optimizer of the other Keras is refused (TypeError)."""

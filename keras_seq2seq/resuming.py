@@ -11,7 +11,7 @@ from keras_seq2seq.model import Seq2Seq
 from keras_seq2seq.saving import LAST_FILE, load
 
 # What may change without changing what the run computes. More epochs only make it longer.
-FREE = ("epochs", "inspect", "logs", "resume", "data", "valid", "tensorboard")
+FREE = ("epochs", "inspect", "logs", "resume", "data", "valid", "tensorboard", "profile")
 
 
 def fingerprint(train_pairs: list[Pair], valid_pairs: list[Pair]) -> dict[str, list]:

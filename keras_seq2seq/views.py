@@ -1,0 +1,194 @@
+"""The views of TensorBoard but for its scalars: each function here fills one tab, by the default summary writer."""
+
+import io
+import math
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.hparams import api_pb2, summary
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+
+from keras_seq2seq import drawings
+from keras_seq2seq.batching import Examples
+from keras_seq2seq.framework import keras, keras_major
+from keras_seq2seq.losses import label_mask, masked_mean, token_crossentropy
+from keras_seq2seq.model import Seq2Seq
+from keras_seq2seq.observing import named_parts, tokens_of
+
+POINTS = 5_000  # of an embedding in the projector, the most frequent tokens: more than one can tell apart there
+Seen = dict[str, np.ndarray]  # what `observing.look` returns
+
+
+def graph(model: Seq2Seq, examples: Examples) -> None:
+    """Writes the graph from ids to loss, its boxes named by attribute: `encoder/rnn`, `decoder/projection`."""
+
+    @tf.function(autograph=False)
+    def forward(source, decoder_input, labels):
+        # Not through `__call__`: the outermost box would hold all the others.
+        logits = model.call((source, decoder_input), training=False)
+        with tf.name_scope("loss"):
+            return masked_mean(token_crossentropy(labels, logits), label_mask(labels))
+
+    names = ("source", "decoder_input", "labels")
+    sides = (tf.TensorSpec(side.to_tensor().shape, tf.int32, name) for side, name in zip(examples, names, strict=False))
+    tf.summary.graph(readable(forward.get_concrete_function(*sides).graph.as_graph_def(add_shapes=True), model))
+
+
+def readable(graph: tf.compat.v1.GraphDef, model: keras.Model) -> tf.compat.v1.GraphDef:
+    """Names the scopes of a graph by the model's attributes, not by what Keras made up (`encoder_1/simple_rnn_3_1`).
+
+    No two nodes get the same name, even where a layer is called twice.
+    """
+    attribute_of = {}  # by the path of the layer around it and the name that Keras gave it
+    for path, part in named_parts(model):
+        if path and isinstance(part, keras.layers.Layer):
+            *outside, attribute = path.split("/")
+            attribute_of["/".join(outside), part.name] = attribute
+
+    def rename(name: str) -> str:
+        *scopes, operation = name.split("/")
+        path: list[str] = []
+        for number, scope in enumerate(scopes):
+            # Keras counts the calls of a layer, or the layers of a name, on: the longest name that fits is meant.
+            names = [
+                n
+                for outside, n in attribute_of
+                if outside == "/".join(path) and re.fullmatch(rf"{re.escape(n)}(_\d+)*", scope)
+            ]
+            if not names:
+                return "/".join([*path, *scopes[number:], operation])
+            path.append(attribute_of["/".join(path), max(names, key=len)])
+        return "/".join([*path, operation])
+
+    new_names: dict[str, str] = {}
+    taken = set()
+    # What belongs to no scope and is no input is the function's own frame.
+    nodes = [node for node in graph.node if "/" in node.name or node.op == "Placeholder"]
+    for node in nodes:
+        name = unique = rename(node.name)
+        while unique in taken:
+            unique = f"{name}_{len(taken)}"
+        taken.add(unique)
+        new_names[node.name] = unique
+    plain = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
+    for node in nodes:
+        copy = plain.node.add()
+        copy.CopyFrom(node)
+        copy.name = new_names[node.name]
+        copy.input[:] = [re.sub(r"^(\^?)([^:]+)", lambda m: m[1] + new_names[m[2]], source) for source in node.input]
+    return plain
+
+
+def hyperparameters(model: Seq2Seq, run: str) -> None:
+    """Writes the configuration, for the HParams tab to put beside what came of it."""
+    # How a run is shown, and where it stands, is nothing to compare.
+    left_out = ("inspect", "tensorboard", "profile", "logs", "run", "resume")
+    values: dict[str, Any] = {"keras": keras_major(), "parameters": model.count_params()}
+    for name, value in model.config.to_dict().items():
+        if name not in left_out:
+            values[name] = "" if value is None else value
+    metrics = [
+        hparams.Metric(f"epoch/{name}", group=split, display_name=f"{name}, {split}")
+        for split in ("validation", "train")
+        for name in ("loss", "perplexity", "token_accuracy", "exact_match")
+    ]
+    hparams.hparams_config([hparams.HParam(name) for name in values], metrics)
+    hparams.hparams(values, trial_id=run)
+
+
+def end_of_session() -> None:
+    """Tells the HParams tab that the run came to its end."""
+    end = summary.session_end_pb(api_pb2.STATUS_SUCCESS)
+    tf.summary.experimental.write_raw_pb(end.SerializeToString())
+
+
+def sentences(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
+    """Writes a table of the pairs: what the model says with the right words before it, and by itself."""
+    vocabulary, kept = model.target_vocabulary, seen["labels"] != 0
+    separator = "" if vocabulary.unit == "char" else " "
+    columns = (
+        tokens_of(seen["labels"], kept, vocabulary),
+        tokens_of(seen["predicted"], kept, vocabulary),
+        tokens_of(seen["said"], seen["said"] != 0, vocabulary),
+    )
+    rows = []
+    for (source, target), right, forced, free in zip(examples.pairs, *columns, strict=True):
+        forced = drawings.mark_wrong(forced, right, separator, aligned=True)
+        free = drawings.mark_wrong(free, right, separator, aligned=False)
+        rows.append([drawings.escape(source), drawings.escape(target), forced, free])
+    tf.summary.text("sentences", drawings.table(["source", "reference", "teacher-forced", "answer"], rows))
+
+
+def histograms(seen: Seen) -> None:
+    """Writes the distribution of every weight, of its gradient, and of the hidden states, padding left out."""
+    values = {name: value for name, value in seen.items() if name.startswith(("weights/", "gradients/"))}
+    for part, ids in (("encoder", "source"), ("decoder", "decoder_input")):
+        values[f"hidden_states/{part}"] = seen[part][seen[ids] != 0]
+    # All in one record: `tf.summary.histogram` takes ten times as long.
+    parts = [histogram_pb(name, value).value[0] for name, value in values.items()]
+    tf.summary.experimental.write_raw_pb(Summary(value=parts).SerializeToString())
+
+
+def images(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
+    """Draws the loss and the probability at each position, and of the first pair the hidden states and the attention.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    source, target = model.source_vocabulary, model.target_vocabulary
+    asked, answer = examples.pairs[0]
+    kept, loss = seen["labels"] != 0, seen["loss"]
+    labels = tokens_of(seen["labels"], kept, target)
+    rows = (kept, labels, [source for source, _ in examples.pairs])
+    [read], [given] = (
+        tokens_of(seen[ids][:1], seen[ids][:1] != 0, vocabulary)
+        for ids, vocabulary in (("source", source), ("decoder_input", target))
+    )
+    states = [("encoder", seen["encoder"][0, : len(read)], read), ("decoder", seen["decoder"][0, : len(given)], given)]
+    sentence = f"{asked} → {answer}"
+    pictures = {
+        "loss": drawings.positions(loss, *rows, "loss of each reference token, in nats", math.log(len(target))),
+        "probability": drawings.positions(np.exp(-loss), *rows, "probability of each reference token", 1.0),
+        "hidden_states": drawings.hidden_states(states, sentence),
+    }
+    if "attention" in seen:
+        weights = seen["attention"][0, : len(labels[0]), : len(read)]
+        pictures["attention"] = drawings.attention(weights, read, labels[0], sentence)
+    for name, pixels in pictures.items():
+        tf.summary.image(name, pixels[None])
+
+
+def embeddings(model: Seq2Seq, examples: Examples, folder: Path) -> None:
+    """Writes the embeddings for the projector, each token with how often training meets it, as tables in `folder`."""
+    source, target = model.encoder.embedding, model.decoder.embedding
+    read, said = examples.source.flat_values, examples.decoder_input.flat_values
+    sides = [("source", source, model.source_vocabulary, read), ("target", target, model.target_vocabulary, said)]
+    if source is target:
+        sides = [("shared", source, model.source_vocabulary, tf.concat([read, said], axis=0))]
+    config = ProjectorConfig()
+    for name, layer, vocabulary, ids in sides:
+        counts = np.bincount(ids, minlength=len(vocabulary))
+        points = list(zip(vocabulary.tokens, counts, strict=True))[:POINTS]
+        lines = [f"{drawings.visible(token)}\t{count}\n" for token, count in points]
+        _write_whole(folder / f"{name}_tokens.tsv", "token\tcount\n" + "".join(lines))
+        table = io.StringIO()
+        np.savetxt(table, tf.convert_to_tensor(layer.embeddings)[:POINTS].numpy(), "%.5g", "\t")
+        _write_whole(folder / f"{name}_embedding.tsv", table.getvalue())
+        paths = {"tensor_path": f"{name}_embedding.tsv", "metadata_path": f"{name}_tokens.tsv"}
+        config.embeddings.add(tensor_name=f"{name}_embedding", **paths)
+    _write_whole(folder / "projector_config.pbtxt", text_format.MessageToString(config))
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Writes a file under another name and renames it, so that TensorBoard never reads half of it."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, path)
