@@ -85,8 +85,10 @@ def positions(
         `(height, width, 4)` uint8 pixels.
     """
     rows, time = values.shape
-    figure = _figure(3.5 + 0.55 * time, 1.2 + 0.4 * rows)
-    axes = figure.subplots(gridspec_kw=_margins(figure, left=2.3, bottom=0.6, top=0.4))
+    labels = [_short(sentence, 30) for sentence in sentences]
+    left = 0.4 + 0.085 * max(map(len, labels))
+    figure = _figure(left + 1 + 0.55 * time, 1.0 + 0.45 * rows)
+    axes = figure.subplots(gridspec_kw=_margins(figure, left=left, bottom=0.6, top=0.4))
     axes.set_facecolor("0.85")
     axes.patch.set(hatch="///", edgecolor="0.6")
     shown = np.ma.masked_array(values, mask == 0)
@@ -95,8 +97,8 @@ def positions(
     for row, words in enumerate(tokens if time <= READABLE else ()):
         for column, word in enumerate(words):
             colour = "white" if values[row, column] > 0.5 * highest else "black"
-            axes.text(column, row, _short(word, 8), ha="center", va="center", color=colour, size=8, **PLAIN)
-    axes.set_yticks(range(rows), [_short(sentence, 30) for sentence in sentences], **PLAIN)
+            axes.text(column, row, _short(word, 8), ha="center", va="center", color=colour, size=9, **PLAIN)
+    axes.set_yticks(range(rows), labels, **PLAIN)
     axes.set_xlabel("position")
     axes.set_title(title, **PLAIN)
     return _pixels(figure)

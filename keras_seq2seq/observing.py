@@ -26,7 +26,7 @@ def named_parts(model: keras.Model) -> Iterator[tuple[str, Any]]:
     wanted, seen = {id(weight) for weight in model.trainable_weights}, set()
 
     def visit(thing: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-        if id(thing) in seen:
+        if id(thing) in seen or isinstance(thing, keras.metrics.Metric):  # a layer on Keras 2
             return
         if isinstance(thing, keras.layers.Layer):
             seen.add(id(thing))

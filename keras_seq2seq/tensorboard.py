@@ -18,6 +18,7 @@ from keras_seq2seq import views
 from keras_seq2seq.batching import Examples
 from keras_seq2seq.config import InputError
 from keras_seq2seq.framework import keras
+from keras_seq2seq.graphs import graph
 from keras_seq2seq.observing import exact_match, look
 
 FIRST, EVERY = 100, 10  # a point for each of the first updates, then for every tenth: it costs a millisecond or so
@@ -104,7 +105,7 @@ class TensorBoard(keras.callbacks.Callback):
         self.attempt("hyperparameters", ".", views.hyperparameters, self.model, self.run.name)
         self.observed_at = self.update
         if self.update == 0:
-            self.attempt("the graph", "train", views.graph, self.model, self.shown)
+            self.attempt("the graph", "train", graph, self.model, self.shown)
         self.flush()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:

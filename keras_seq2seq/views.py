@@ -1,9 +1,8 @@
-"""The views of TensorBoard but for its scalars: each function here fills one tab, by the default summary writer."""
+"""The tabs of TensorBoard but for scalars and graph: each function fills one, by the default summary writer."""
 
 import io
 import math
 import os
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,89 +17,22 @@ from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 from keras_seq2seq import drawings
 from keras_seq2seq.batching import Examples
-from keras_seq2seq.framework import keras, keras_major
-from keras_seq2seq.losses import label_mask, masked_mean, token_crossentropy
+from keras_seq2seq.framework import keras_major
 from keras_seq2seq.model import Seq2Seq
-from keras_seq2seq.observing import named_parts, tokens_of
+from keras_seq2seq.observing import tokens_of
 
 POINTS = 5_000  # of an embedding in the projector, the most frequent tokens: more than one can tell apart there
 Seen = dict[str, np.ndarray]  # what `observing.look` returns
 
 
-def graph(model: Seq2Seq, examples: Examples) -> None:
-    """Writes the graph from ids to loss, its boxes named by attribute: `encoder/rnn`, `decoder/projection`."""
-
-    @tf.function(autograph=False)
-    def forward(source, decoder_input, labels):
-        # Not through `__call__`: the outermost box would hold all the others.
-        logits = model.call((source, decoder_input), training=False)
-        with tf.name_scope("loss"):
-            return masked_mean(token_crossentropy(labels, logits), label_mask(labels))
-
-    names = ("source", "decoder_input", "labels")
-    sides = (tf.TensorSpec(side.to_tensor().shape, tf.int32, name) for side, name in zip(examples, names, strict=False))
-    tf.summary.graph(readable(forward.get_concrete_function(*sides).graph.as_graph_def(add_shapes=True), model))
-
-
-def readable(graph: tf.compat.v1.GraphDef, model: keras.Model) -> tf.compat.v1.GraphDef:
-    """Names the scopes of a graph by the model's attributes, not by what Keras made up (`encoder_1/simple_rnn_3_1`).
-
-    No two nodes get the same name, even where a layer is called twice.
-    """
-    attribute_of = {}  # by the path of the layer around it and the name that Keras gave it
-    for path, part in named_parts(model):
-        if path and isinstance(part, keras.layers.Layer):
-            *outside, attribute = path.split("/")
-            attribute_of["/".join(outside), part.name] = attribute
-
-    def rename(name: str) -> str:
-        *scopes, operation = name.split("/")
-        path: list[str] = []
-        for number, scope in enumerate(scopes):
-            # Keras counts the calls of a layer, or the layers of a name, on: the longest name that fits is meant.
-            names = [
-                n
-                for outside, n in attribute_of
-                if outside == "/".join(path) and re.fullmatch(rf"{re.escape(n)}(_\d+)*", scope)
-            ]
-            if not names:
-                return "/".join([*path, *scopes[number:], operation])
-            path.append(attribute_of["/".join(path), max(names, key=len)])
-        return "/".join([*path, operation])
-
-    new_names: dict[str, str] = {}
-    taken = set()
-    # What belongs to no scope and is no input is the function's own frame.
-    nodes = [node for node in graph.node if "/" in node.name or node.op == "Placeholder"]
-    for node in nodes:
-        name = unique = rename(node.name)
-        while unique in taken:
-            unique = f"{name}_{len(taken)}"
-        taken.add(unique)
-        new_names[node.name] = unique
-    plain = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
-    for node in nodes:
-        copy = plain.node.add()
-        copy.CopyFrom(node)
-        copy.name = new_names[node.name]
-        copy.input[:] = [re.sub(r"^(\^?)([^:]+)", lambda m: m[1] + new_names[m[2]], source) for source in node.input]
-    return plain
-
-
 def hyperparameters(model: Seq2Seq, run: str) -> None:
-    """Writes the configuration, for the HParams tab to put beside what came of it."""
+    """Writes the configuration, for the HParams tab to put beside what came of it: what differs between runs first."""
     # How a run is shown, and where it stands, is nothing to compare.
     left_out = ("inspect", "tensorboard", "profile", "logs", "run", "resume")
     values: dict[str, Any] = {"keras": keras_major(), "parameters": model.count_params()}
     for name, value in model.config.to_dict().items():
         if name not in left_out:
             values[name] = "" if value is None else value
-    metrics = [
-        hparams.Metric(f"epoch/{name}", group=split, display_name=f"{name}, {split}")
-        for split in ("validation", "train")
-        for name in ("loss", "perplexity", "token_accuracy", "exact_match")
-    ]
-    hparams.hparams_config([hparams.HParam(name) for name in values], metrics)
     hparams.hparams(values, trial_id=run)
 
 
@@ -124,7 +56,8 @@ def sentences(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
         forced = drawings.mark_wrong(forced, right, separator, aligned=True)
         free = drawings.mark_wrong(free, right, separator, aligned=False)
         rows.append([drawings.escape(source), drawings.escape(target), forced, free])
-    tf.summary.text("sentences", drawings.table(["source", "reference", "teacher-forced", "answer"], rows))
+    titles = ["source", "reference", "teacher-forced", "answer (bold: wrong, ∅: missing)"]
+    tf.summary.text("sentences", drawings.table(titles, rows))
 
 
 def histograms(seen: Seen) -> None:

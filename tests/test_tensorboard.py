@@ -1,6 +1,5 @@
 """The event files read back: what TensorBoard will find in them, on either Keras."""
 
-import collections
 import html
 import sys
 
@@ -45,15 +44,16 @@ def fit(model, run, epochs, initial_epoch=0, updates=UPDATES, valid=VALID, profi
     ).history
 
 
-def new_model(**options):
+def new_model(learning_rate=0.02, eagerly=True, **options):
+    """Returns a model to train; a handful of updates takes less time than tracing one."""
     model = toys.make_model(vocabulary=WORDS, **options)
-    model.compile(keras.optimizers.SGD(0.02))
+    model.compile(keras.optimizers.SGD(learning_rate), run_eagerly=eagerly)
     return model
 
 
 def read(folder):
     """Returns all that stands in a folder's event files, nothing sampled away."""
-    return EventAccumulator(str(folder), collections.defaultdict(int)).Reload()
+    return EventAccumulator(str(folder), {"tensors": 0}).Reload()
 
 
 def points(events, tag):
@@ -66,7 +66,7 @@ def points(events, tag):
 def run(tmp_path_factory):
     """Trains three epochs, the last two as a resumed run does: with a callback and event files of its own."""
     folder = tmp_path_factory.mktemp("logs") / "one"
-    model = new_model()
+    model = new_model(eagerly=False)
     history = fit(model, folder, epochs=1)
     for name, values in fit(model, folder, epochs=3, initial_epoch=1).items():
         history[name] += values
@@ -103,8 +103,7 @@ def test_a_point_is_the_mean_since_the_last_one(run):
 
 
 def test_the_gradient_norm_is_that_of_the_gradient(tmp_path):
-    model = new_model(clip_norm=0.01)  # clipping comes after the measuring
-    model.compile(keras.optimizers.SGD(1.0), run_eagerly=True)
+    model = new_model(learning_rate=1.0, clip_norm=0.01)  # clipping comes after the measuring
     weights = [toys.array(weight) for weight in model.trainable_weights]
     fit(model, tmp_path, epochs=1, updates=1)
     change = [toys.array(after) - before for after, before in zip(model.trainable_weights, weights, strict=True)]
@@ -130,38 +129,6 @@ def test_every_weight_has_a_histogram_of_itself_and_of_its_gradient(run):
     assert points(train, "hidden_states/encoder")[1][-1][:, 2].sum() == 6 * (3 + 4)
 
 
-@pytest.mark.parametrize("shared", [True, False])
-def test_the_graph_is_named_by_attributes(shared, tmp_path):
-    model = new_model(shared_vocabulary=shared)
-    with tf.summary.create_file_writer(str(tmp_path)).as_default(step=0):
-        views.graph(model, encode_pairs(VALID, WORDS, WORDS, model.config))
-    nodes = GraphDef.FromString(read(tmp_path)._graph).node
-    names = [node.name for node in nodes]
-    assert len(set(names)) == len(names)
-    assert {name.split("/")[0] for name in names} == {"source", "decoder_input", "labels", "encoder", "decoder", "loss"}
-    scopes = {"/".join(name.split("/")[:2]) for name in names}
-    assert {"encoder/embedding", "encoder/rnn", "decoder/rnn", "decoder/projection"} <= scopes
-    # Every edge comes from a node that is there, and the three inputs are read.
-    sources = {source.lstrip("^").split(":")[0] for node in nodes for source in node.input}
-    assert {"source", "decoder_input", "labels"} <= sources <= set(names)
-
-
-def test_a_layer_that_is_called_twice_has_two_nodes():
-    class Twice(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.layer = keras.layers.Dense(2, name="stock")
-
-    model, graph = Twice(), tf.compat.v1.GraphDef()
-    for name, inputs in (("x", []), ("stock/MatMul", ["x"]), ("stock_1/MatMul", ["stock/MatMul", "^x"])):
-        graph.node.add(name=name, op="Placeholder" if name == "x" else "MatMul", input=inputs)
-    graph.node.add(name="NoOp", op="NoOp")
-    first, second, third = views.readable(graph, model).node
-    assert (first.name, second.name) == ("x", "layer/MatMul")
-    assert third.name not in (first.name, second.name) and third.name.startswith("layer/MatMul")
-    assert list(third.input) == ["layer/MatMul", "^x"]
-
-
 def test_the_table_shows_each_pair_and_survives_markdown(run):
     steps, tables = points(run[4], "sentences")
     assert steps == LOOKS
@@ -171,6 +138,12 @@ def test_the_table_shows_each_pair_and_survives_markdown(run):
     assert "<d>" not in rendered
     assert "<td>e <d></td>" in html.unescape(rendered)
     assert "<strong>" in rendered  # after one epoch it says something wrong
+
+
+def test_the_graph_is_there_once(run):
+    assert {"encoder", "decoder", "loss"} <= {
+        node.name.split("/")[0] for node in GraphDef.FromString(run[3]._graph).node
+    }
 
 
 def test_images_are_drawn(run):
@@ -216,12 +189,6 @@ def test_the_hparams_tab_has_one_session_a_run(run):
     assert "logs" not in session.hparams
     content = events.SummaryMetadata(metadata.SESSION_END_INFO_TAG).plugin_data.content
     assert metadata.parse_session_end_info_plugin_data(content).status == api_pb2.STATUS_SUCCESS
-    content = events.SummaryMetadata(metadata.EXPERIMENT_TAG).plugin_data.content
-    metrics = metadata.parse_experiment_plugin_data(content).metric_infos
-    assert {(info.name.group, info.name.tag) for info in metrics} >= {
-        ("validation", "epoch/exact_match"),
-        ("train", "epoch/loss"),
-    }
 
 
 def test_a_failing_view_stops_nothing_else(tmp_path, capsys, monkeypatch):
