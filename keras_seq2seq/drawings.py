@@ -87,7 +87,7 @@ def positions(
     rows, time = values.shape
     labels = [_short(sentence, 30) for sentence in sentences]
     left = 0.4 + 0.085 * max(map(len, labels))
-    figure = _figure(left + 1 + 0.55 * time, 1.0 + 0.45 * rows)
+    figure = _figure(left + 1 + 0.45 * time, 1.0 + 0.45 * rows)
     axes = figure.subplots(gridspec_kw=_margins(figure, left=left, bottom=0.6, top=0.4))
     axes.set_facecolor("0.85")
     axes.patch.set(hatch="///", edgecolor="0.6")

@@ -126,7 +126,7 @@ class TensorBoard(keras.callbacks.Callback):
         update = self.update
         if update // interval(update) > self.last_point // interval(update):
             self.last_point = update
-            self.attempt("scalars by update", "train", self.scalars_by_update)
+            self.attempt("scalars", "train", self.scalars_by_update)
         if self.profiling and update >= self.profile[1]:
             self.stop_profiling()
 
@@ -135,7 +135,7 @@ class TensorBoard(keras.callbacks.Callback):
         train = {name: value for name, value in logs.items() if not name.startswith("val_")}
         for split, values in (("train", train), ("validation", validation)):
             if values:
-                self.attempt("scalars by epoch", split, self.scalars_by_epoch, values)
+                self.attempt("scalars", split, self.scalars_by_epoch, values)
         if (epoch + 1) & epoch == 0:  # a power of two
             self.observe()
         self.flush()
@@ -163,22 +163,22 @@ class TensorBoard(keras.callbacks.Callback):
             elif count[0]:
                 values[f"update/{metric.name}"] = total / count[0]
         self.sums = sums
-        for name, value in values.items():
-            tf.summary.scalar(name, value)
+        views.scalars(values)
 
     def scalars_by_epoch(self, values: dict[str, float]) -> None:
         """Writes what Keras reports of a split: training and validation under the same names, to share a chart."""
-        for name, value in values.items():
-            tf.summary.scalar(f"epoch/{name}", float(value))
         # A loss beyond 700 nats would overflow; the chart says as much as it can.
-        tf.summary.scalar("epoch/perplexity", math.exp(min(float(values["loss"]), 700.0)))
+        perplexity = math.exp(min(float(values["loss"]), 700.0))
+        views.scalars(
+            {**{f"epoch/{name}": float(value) for name, value in values.items()}, "epoch/perplexity": perplexity}
+        )
 
     def observe(self) -> None:
         """Looks at the model, and writes all that there is to see."""
         self.observed_at = self.update
         share = self.attempt("exact match", "train", exact_match, self.model, self.examples.first(SAMPLE))
         if share is not None:
-            self.attempt("exact match", "train", tf.summary.scalar, "epoch/exact_match", share)
+            self.attempt("exact match", "train", views.scalars, {"epoch/exact_match": share})
         self.attempt("embeddings", "train", views.embeddings, self.model, self.examples, self.run / "train")
         seen = self.attempt("a look into the model", "train", look, self.model, self.shown)
         if seen is not None:

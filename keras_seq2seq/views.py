@@ -1,4 +1,4 @@
-"""The tabs of TensorBoard but for scalars and graph: each function fills one, by the default summary writer."""
+"""The tabs of TensorBoard but for its graph: each function writes to one, by the default summary writer."""
 
 import io
 import math
@@ -14,6 +14,7 @@ from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.hparams import api_pb2, summary
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from keras_seq2seq import drawings
 from keras_seq2seq.batching import Examples
@@ -23,6 +24,11 @@ from keras_seq2seq.observing import tokens_of
 
 POINTS = 5_000  # of an embedding in the projector, the most frequent tokens: more than one can tell apart there
 Seen = dict[str, np.ndarray]  # what `observing.look` returns
+
+
+def scalars(values: dict[str, float]) -> None:
+    """Writes one point of each chart."""
+    _write_at_once([scalar_pb(name, value) for name, value in values.items()])
 
 
 def hyperparameters(model: Seq2Seq, run: str) -> None:
@@ -38,8 +44,7 @@ def hyperparameters(model: Seq2Seq, run: str) -> None:
 
 def end_of_session() -> None:
     """Tells the HParams tab that the run came to its end."""
-    end = summary.session_end_pb(api_pb2.STATUS_SUCCESS)
-    tf.summary.experimental.write_raw_pb(end.SerializeToString())
+    _write_at_once([summary.session_end_pb(api_pb2.STATUS_SUCCESS)])
 
 
 def sentences(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
@@ -56,7 +61,7 @@ def sentences(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
         forced = drawings.mark_wrong(forced, right, separator, aligned=True)
         free = drawings.mark_wrong(free, right, separator, aligned=False)
         rows.append([drawings.escape(source), drawings.escape(target), forced, free])
-    titles = ["source", "reference", "teacher-forced", "answer (bold: wrong, ∅: missing)"]
+    titles = ["source", "reference", "teacher-forced", "answer (bold: wrong)"]
     tf.summary.text("sentences", drawings.table(titles, rows))
 
 
@@ -65,9 +70,7 @@ def histograms(seen: Seen) -> None:
     values = {name: value for name, value in seen.items() if name.startswith(("weights/", "gradients/"))}
     for part, ids in (("encoder", "source"), ("decoder", "decoder_input")):
         values[f"hidden_states/{part}"] = seen[part][seen[ids] != 0]
-    # All in one record: `tf.summary.histogram` takes ten times as long.
-    parts = [histogram_pb(name, value).value[0] for name, value in values.items()]
-    tf.summary.experimental.write_raw_pb(Summary(value=parts).SerializeToString())
+    _write_at_once([histogram_pb(name, value) for name, value in values.items()])
 
 
 def images(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
@@ -118,6 +121,12 @@ def embeddings(model: Seq2Seq, examples: Examples, folder: Path) -> None:
         paths = {"tensor_path": f"{name}_embedding.tsv", "metadata_path": f"{name}_tokens.tsv"}
         config.embeddings.add(tensor_name=f"{name}_embedding", **paths)
     _write_whole(folder / "projector_config.pbtxt", text_format.MessageToString(config))
+
+
+def _write_at_once(summaries: list[Summary]) -> None:
+    # In one record: `tf.summary.scalar` and `histogram` take ten times as long.
+    parts = [part for one in summaries for part in one.value]
+    tf.summary.experimental.write_raw_pb(Summary(value=parts).SerializeToString())
 
 
 def _write_whole(path: Path, text: str) -> None:

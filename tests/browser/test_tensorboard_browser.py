@@ -2,7 +2,8 @@
 
     python -m pytest -m slow tests/browser
 
-It needs chromium and chromedriver (Debian's packages chromium and chromium-driver), and selenium.
+It needs chromium and chromedriver (Debian's packages chromium and chromium-driver), and selenium, which
+`pip install -e '.[browser]'` brings.
 
 With `SCREENSHOTS=FOLDER` in the environment it leaves a picture of every tab there.
 """
@@ -67,7 +68,7 @@ def address(tmp_path_factory):
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", logs, "--host", "127.0.0.1", "--port", port]
     server = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
@@ -106,7 +107,7 @@ def shows(browser, address, tab, wanted, choice=""):
     """Opens a tab and waits until it shows all that is wanted; keeps a screenshot where one is asked for."""
     browser.get(f"{address}?tab={tab}#{tab}{choice}")
     browser.refresh()  # a change behind the `#` alone loads nothing
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while (missing := [one for one in wanted if one not in text_of(browser)]) and time.monotonic() < deadline:
         time.sleep(0.5)
     if "SCREENSHOTS" in os.environ:
