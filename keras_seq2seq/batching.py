@@ -18,6 +18,10 @@ class Examples(NamedTuple):
     labels: tf.RaggedTensor
     pairs: list[Pair]
 
+    def first(self, count: int) -> "Examples":
+        """Returns the first `count` pairs, or all if there are fewer."""
+        return Examples(*(part[:count] for part in self))
+
 
 def add_question(source: tf.RaggedTensor, vocabulary: Vocabulary) -> tf.RaggedTensor:
     """Puts `<q>` before every source: `w1..wn` -> `<q> w1..wn`, so that none is empty."""

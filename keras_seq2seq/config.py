@@ -114,6 +114,7 @@ class Configuration:
     # Run
     inspect: int = _option(10, "print loss, mask and predictions every N updates; 0: a progress bar alone", least=0)
     tensorboard: str = _option("on", "write what TensorBoard shows", choices=("on", "off"))
+    profile: str | None = _option(None, "FIRST,LAST: profile these updates for TensorBoard's Profile tab")
     logs: str = _option("logs", "folder of all runs")
     run: str | None = _option(None, "name of this run's folder; default: corpus, date and time")
     resume: bool = _option(False, "go on with the run that --run names, from its last finished epoch")
@@ -151,6 +152,9 @@ class Configuration:
             raise InputError("--resume goes on with a run; name it with --run")
         if self.early_stopping is not None:
             self.stopping_rule()
+        if self.profile is not None and self.tensorboard == "off":
+            raise InputError("--profile is for TensorBoard; leave out --tensorboard off")
+        self.profiled_updates()
 
     def stopping_rule(self) -> tuple[str, int]:
         """Returns the metric and the patience of `early_stopping`.
@@ -165,6 +169,19 @@ class Configuration:
                 f"and one of: {', '.join(METRICS)}"
             )
         return metric, int(patience)
+
+    def profiled_updates(self) -> tuple[int, int] | None:
+        """Returns the first and the last update that `profile` asks for: "10,20" is (10, 20).
+
+        Raises:
+            InputError: it is not FIRST,LAST.
+        """
+        if self.profile is None:
+            return None
+        first, _, last = self.profile.partition(",")
+        if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+            raise InputError(f"--profile is {self.profile!r}; give the first and the last update, as in 10,20")
+        return int(first), int(last)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns all values by name, ready for JSON."""

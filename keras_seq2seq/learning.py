@@ -71,11 +71,7 @@ class Learning:
         inputs, labels = _unpack(batch)
         logits = self(inputs, training=False)
         results = self._track(token_crossentropy(labels, logits), logits, labels)
-        said = self.generate_ids(inputs[0], max_length=tf.shape(labels)[1])[0][:, 0]
-        # Up to and including `<end>` (the last label) every token has to be the reference's. By `tf.equal`, since
-        # the result of `==` has no rank where one of the sizes is not known when the graph is made.
-        exact = tf.reduce_all(tf.equal(said, labels) | tf.equal(labels, 0), axis=1)
-        self.exact_tracker.update_state(tf.cast(exact, tf.float32))
+        self.exact_tracker.update_state(tf.cast(self.answers_exactly(inputs[0], labels), tf.float32))
         return {**results, "exact_match": mean_over_replicas(self.exact_tracker)}
 
     def _update(self, gradients: list[tf.Tensor]) -> None:

@@ -96,7 +96,7 @@ class Seq2Seq(TextInTextOut, Learning, SameLayout, keras.Model):
     def read(self, source: tf.Tensor, training: bool = False) -> tuple[list[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
         """Returns the state the decoder starts from, and the memory it attends to: see `Decoder`."""
         memory, state = self.encoder(source, training=training)
-        return state, (memory, tf.not_equal(source, 0))
+        return state, (memory, tf.not_equal(source, 0, name="source_mask"))
 
     def _with_own_tokens(self, decoder_input: tf.Tensor, state: list[tf.Tensor], memory: Any) -> tf.Tensor:
         self.coin.next_draw()
@@ -139,6 +139,12 @@ class Seq2Seq(TextInTextOut, Learning, SameLayout, keras.Model):
             rows=tf.range(tf.shape(source)[0]) if rows is None else rows,
         )
         return strategy(task)
+
+    def answers_exactly(self, source: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """Returns `(batch,)` bool: whether the greedy answer is the reference, `<end>` (the last label) included."""
+        said = self.generate_ids(source, max_length=tf.shape(labels)[1])[0][:, 0]
+        # By `tf.equal`, since the result of `==` has no rank where a size is not known when the graph is made.
+        return tf.reduce_all(tf.equal(said, labels) | tf.equal(labels, 0), axis=1)
 
     def create_weights(self) -> "Seq2Seq":
         """Makes all weights by a first forward pass, so that summary, saving and loading work before training."""

@@ -11,7 +11,7 @@ from keras_seq2seq.model import Seq2Seq
 from keras_seq2seq.saving import LAST_FILE, load
 
 # What may change without changing what the run computes. More epochs only make it longer.
-FREE = ("epochs", "inspect", "logs", "resume", "data", "valid", "tensorboard")
+FREE = ("epochs", "inspect", "logs", "resume", "data", "valid", "tensorboard", "profile")
 FREE_BUT_FOR_COSINE = ("epochs",)  # whose learning rate falls to 0 at the last of them
 
 

@@ -24,10 +24,8 @@ from keras_seq2seq.recurrent import MakeCell
 from keras_seq2seq.resuming import fingerprint, load_stopped
 from keras_seq2seq.saving import MODEL_FILE, load
 from keras_seq2seq.schedules import learning_rate
-from keras_seq2seq.tensorboard import TensorBoard
+from keras_seq2seq.tensorboard import SHOWN, TensorBoard, check_profiler
 from keras_seq2seq.vocabulary import NOTEBOOK_TOKENS, Vocabulary
-
-SHOWN = 5  # pairs that are shown, while training and at the end
 
 
 def train(
@@ -53,13 +51,16 @@ def train(
         make_attention: an attention of your own: see `attention`.
 
     Raises:
-        InputError: no pair is short enough, or the logs folder cannot be written.
+        InputError: no pair is short enough, the logs folder cannot be written, or what `config` asks for is
+            impossible here: there are no validation pairs, say, or no profiler.
         KeyboardInterrupt: Ctrl-C; the last finished epoch has been saved.
     """
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     check_metrics(config, bool(valid_pairs))
+    if config.profile:
+        check_profiler()
     data = fingerprint(train_pairs, list(valid_pairs))
     if config.resume:
         run = Path(config.logs, config.run)
@@ -84,7 +85,7 @@ def train(
     done = model.progress["epoch"]
     finished = done >= config.epochs or has_stopped(model, config)
     keeper = SaveEachEpoch(run, config.best if valid else None)
-    views = [TensorBoard(run)] if config.tensorboard == "on" else []
+    views = [TensorBoard(run, examples, valid, config.profiled_updates())] if config.tensorboard == "on" else []
     if config.inspect:
         views.append(Inspect(first_batch(examples, config), config.inspect))
     try:
@@ -205,8 +206,7 @@ def prepare(
 
 def first_batch(examples: Examples, config: Configuration) -> tuple:
     """Returns the first few training examples as one batch, in their order."""
-    few = Examples(*(part[:SHOWN] for part in examples))
-    return next(iter(batches(few, config)))
+    return next(iter(batches(examples.first(SHOWN), config)))
 
 
 def new_run_folder(config: Configuration) -> Path:

@@ -102,6 +102,23 @@ def test_a_rate_of_zero_would_learn_nothing(name):
         Configuration(**{name: 0.0})
 
 
+@pytest.mark.parametrize("profile", ["", "10", "20,10", "0,5", "a,b", "-1,5", "1,2,3"])
+def test_profile_wants_two_rising_updates(profile):
+    with pytest.raises(InputError, match=f"--profile is '{profile}'; give the first and the last update"):
+        Configuration(profile=profile)
+
+
+def test_profile_is_read_as_numbers():
+    assert Configuration().profiled_updates() is None
+    assert Configuration(profile="10,20").profiled_updates() == (10, 20)
+    assert Configuration(profile="7,7").profiled_updates() == (7, 7)
+
+
+def test_profile_needs_tensorboard():
+    with pytest.raises(InputError, match="leave out --tensorboard off"):
+        Configuration(profile="10,20", tensorboard="off")
+
+
 @pytest.mark.parametrize("name", ["seed", "inspect", "updates_per_epoch", "clip_norm", "valid_share"])
 def test_zero_is_a_value_where_it_means_something(name):
     assert getattr(Configuration(**{name: 0}), name) == 0
