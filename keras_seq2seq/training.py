@@ -1,8 +1,5 @@
 """The main job as a story: text -> ids -> batches -> model -> loss -> answers."""
 
-import datetime
-import itertools
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +18,7 @@ from keras_seq2seq.options import write_configuration
 from keras_seq2seq.precision import optimizer_for
 from keras_seq2seq.pretrained import use_embeddings
 from keras_seq2seq.recurrent import MakeCell
-from keras_seq2seq.resuming import fingerprint, load_stopped
+from keras_seq2seq.runs import fingerprint, has_stopped, load_stopped, new_run_folder
 from keras_seq2seq.saving import MODEL_FILE, load
 from keras_seq2seq.schedules import learning_rate
 from keras_seq2seq.tensorboard import SHOWN, TensorBoard, check_profiler
@@ -139,12 +136,6 @@ def new_model(
     return model
 
 
-def has_stopped(model: Seq2Seq, config: Configuration) -> bool:
-    """Says whether early stopping had ended the run that is to be resumed."""
-    waited = model.progress.get("EarlyStopping", {}).get("wait", 0)
-    return bool(config.early_stopping) and waited >= config.stopping_rule()[1]
-
-
 def check_metrics(config: Configuration, validated: bool) -> None:
     """Refuses to watch a validation metric where there are no validation pairs.
 
@@ -207,34 +198,6 @@ def prepare(
 def first_batch(examples: Examples, config: Configuration) -> tuple:
     """Returns the first few training examples as one batch, in their order."""
     return next(iter(batches(examples.first(SHOWN), config)))
-
-
-def new_run_folder(config: Configuration) -> Path:
-    """Makes a folder of its own for this run.
-
-    Raises:
-        InputError: `config.run` is taken or no plain name, or the folder cannot be made.
-    """
-    logs = Path(config.logs)
-    if config.run is not None and (Path(config.run).name != config.run or config.run in ("", "..")):
-        raise InputError(f"--run {config.run!r} is not a plain folder name; choose where runs go with --logs")
-    corpus = Path(config.data).stem if config.data else "as-published" if config.as_published else config.corpus
-    stem = config.run if config.run is not None else f"{corpus}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-    for name in itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2))):
-        try:
-            (logs / name).mkdir(parents=True)
-        except FileExistsError:
-            if not logs.is_dir():
-                raise InputError(f"{logs}: is not a folder; choose another with --logs") from None
-            if config.run:
-                raise InputError(f"{logs / name}: there is a run of this name; choose another --run") from None
-        except OSError as error:
-            raise InputError(f"{logs / name}: cannot be made ({error.strerror}); choose another --logs") from None
-        else:
-            if not os.access(logs / name, os.W_OK):
-                raise InputError(f"{logs / name}: cannot be written; choose another --logs")
-            return logs / name
-    raise AssertionError("unreachable: the names never end")
 
 
 def show_answers(model: Seq2Seq, pairs: list[Pair]) -> None:

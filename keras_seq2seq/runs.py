@@ -1,8 +1,11 @@
-"""Going on with a run that was stopped: what has to be the same, and where it stands."""
+"""The folder of a run: a new one, or one to go on with, where all that counts has to be the same."""
 
 import dataclasses
+import datetime
 import hashlib
+import itertools
 import json
+import os
 from pathlib import Path
 
 from keras_seq2seq.config import Configuration, InputError, flag_of
@@ -13,6 +16,34 @@ from keras_seq2seq.saving import LAST_FILE, load
 # What may change without changing what the run computes. More epochs only make it longer.
 FREE = ("epochs", "inspect", "logs", "resume", "data", "valid", "tensorboard", "profile")
 FREE_BUT_FOR_COSINE = ("epochs",)  # whose learning rate falls to 0 at the last of them
+
+
+def new_run_folder(config: Configuration) -> Path:
+    """Makes a folder of its own for this run.
+
+    Raises:
+        InputError: `config.run` is taken or no plain name, or the folder cannot be made.
+    """
+    logs = Path(config.logs)
+    if config.run is not None and (Path(config.run).name != config.run or config.run in ("", "..")):
+        raise InputError(f"--run {config.run!r} is not a plain folder name; choose where runs go with --logs")
+    corpus = Path(config.data).stem if config.data else "as-published" if config.as_published else config.corpus
+    stem = config.run if config.run is not None else f"{corpus}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    for name in itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2))):
+        try:
+            (logs / name).mkdir(parents=True)
+        except FileExistsError:
+            if not logs.is_dir():
+                raise InputError(f"{logs}: is not a folder; choose another with --logs") from None
+            if config.run:
+                raise InputError(f"{logs / name}: there is a run of this name; choose another --run") from None
+        except OSError as error:
+            raise InputError(f"{logs / name}: cannot be made ({error.strerror}); choose another --logs") from None
+        else:
+            if not os.access(logs / name, os.W_OK):
+                raise InputError(f"{logs / name}: cannot be written; choose another --logs")
+            return logs / name
+    raise AssertionError("unreachable: the names never end")
 
 
 def fingerprint(train_pairs: list[Pair], valid_pairs: list[Pair]) -> dict[str, list]:
@@ -57,3 +88,9 @@ def load_stopped(run: Path, config: Configuration, data: dict[str, list]) -> Seq
     if differences:
         raise InputError(f"{run}: cannot be resumed: " + "; ".join(differences))
     return model
+
+
+def has_stopped(model: Seq2Seq, config: Configuration) -> bool:
+    """Says whether early stopping had ended the run that is to be resumed."""
+    waited = model.progress.get("EarlyStopping", {}).get("wait", 0)
+    return bool(config.early_stopping) and waited >= config.stopping_rule()[1]
