@@ -31,7 +31,8 @@ def epochs(config: Configuration, pairs: list[Pair], valid: list[Pair], run: Pat
     keras.utils.set_random_seed(config.seed)
     vocabularies = build_vocabularies(pairs, config)
     examples, measured = (encode_pairs(part, *vocabularies, config) for part in (pairs, valid))
-    model = new_model(config, *vocabularies, longest_target=int(examples.labels.bounding_shape()[1]))
+    updates, longest = make_buckets(examples, config).batch_count, int(examples.labels.bounding_shape()[1])
+    model = new_model(config, *vocabularies, longest, config.epochs * updates)
     views = TensorBoard(run, examples, measured) if run else keras.callbacks.Callback()
     views.set_model(model)
     start = now()
@@ -40,7 +41,6 @@ def epochs(config: Configuration, pairs: list[Pair], valid: list[Pair], run: Pat
     # `fit` is called for each epoch, so that two models can take turns. Its own start and end are not the run's.
     end, views.on_train_begin, views.on_train_end = views.on_train_end, lambda logs: None, lambda logs: None
     data, validation = training_batches(examples, config), batches(measured, config)
-    updates = make_buckets(examples, config).batch_count
     for epoch in range(config.epochs):
         start = now()
         options = {"initial_epoch": epoch, "epochs": epoch + 1, "steps_per_epoch": updates, "shuffle": False}
