@@ -91,7 +91,10 @@ class HalveOnPlateau(Remembering, keras.callbacks.ReduceLROnPlateau):
 
 @contextlib.contextmanager
 def averaged_weights(model: Seq2Seq) -> Iterator[None]:
-    """Puts the moving averages of the weights in their place for a while, where `config.average` asks for them."""
+    """Puts the moving averages of the weights in their place for a while, where `config.average` asks for them.
+
+    They begin with the weights at the start on Keras 2, with those after the first update on Keras 3.
+    """
     if not model.config.average:
         yield
         return
