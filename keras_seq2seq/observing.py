@@ -97,8 +97,8 @@ def _decoder_states(model: Seq2Seq, decoder_input: tf.Tensor, state: list[tf.Ten
     states = []
     for token in tf.unstack(decoder_input, axis=1):
         _, state = model.decoder.step(token, state, memory)
-        top = [part for part in state if part.shape[-1] == model.config.units][-1]
-        states.append(tf.cast(top, tf.float32))
+        hidden = state[-len(state) // model.config.layers]  # the first part of the top level's state
+        states.append(tf.cast(hidden, tf.float32))
     return tf.stack(states, axis=1)
 
 

@@ -98,6 +98,14 @@ def test_attention_is_seen_where_there_is_any(seen):
     assert (weights.transpose(0, 2, 1)[~padded] > 0).all()
 
 
+def test_hidden_states_are_those_of_the_top_level_not_its_memory_cells():
+    model = toys.make_model(cell="lstm", layers=2)
+    examples = encode_pairs(PAIRS[:1], toys.WORDS, toys.WORDS, model.config)
+    state, memory = model.read(examples.source.to_tensor())
+    _, [_, _, hidden, _], _ = model.decoder(examples.decoder_input.to_tensor(), state, memory)
+    np.testing.assert_allclose(look(model, examples)["decoder"][:, -1], hidden, rtol=1e-5, atol=1e-6)
+
+
 def test_exact_match_counts_whole_answers():
     # A model that says `c <end>`, whatever it is asked: having read `<a>` (3) one unit lights up, and another for `c` (6).
     model = toys.make_model()
