@@ -168,7 +168,8 @@ class Beam:
         def going_on(time, _token, finished, *_):
             return (time < task.max_length) & ~tf.reduce_all(finished)
 
-        def say_one(time, token, finished, length, total, state, said):
+        def say_one(*before):
+            time, token, finished, length, total, state, said = before
             logits, state = task.step(tf.reshape(token, [-1]), state)
             vocabulary = tf.shape(logits)[-1]
             gained = tf.reshape(token_log_probabilities(logits), [batch, self.width, vocabulary])
@@ -187,7 +188,9 @@ class Beam:
             said = tf.where(times == time, token[..., None], said)
             if task.end is not None:
                 finished |= token == task.end
-            return time + 1, token, finished, length, total, state, said
+            after = (time + 1, token, finished, length, total, state, said)
+            # Where the batch's size is known when the graph is made, a loop wants to hear it again.
+            return tf.nest.map_structure(lambda old, new: tf.ensure_shape(new, old.shape), before, after)
 
         token = tf.fill([batch, self.width], task.start)
         # All beams start the same, so at first only one of them may count.

@@ -13,7 +13,7 @@ import toys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_seq2seq import Configuration, Seq2Seq, batches, encode_pairs, framework, keras
+from keras_seq2seq import Beam, Configuration, Greedy, Sampling, Seq2Seq, batches, encode_pairs, framework, keras
 from keras_seq2seq.batching import teacher_forcing
 from keras_seq2seq.corpora import NOTEBOOK
 from keras_seq2seq.losses import label_mask, masked_mean, token_crossentropy
@@ -456,3 +456,11 @@ with tf.distribute.MultiWorkerMirroredStrategy().scope():
         "NotImplementedError: Keras 3 cannot train under MultiWorkerMirroredStrategy: "
         "use Keras 2 (TF_USE_LEGACY_KERAS=1)."
     )
+
+
+@pytest.mark.parametrize("strategy", [Greedy(), Sampling(seed=1), Beam(3, 2)])
+def test_answers_are_the_same_in_a_graph_that_knows_the_batch_size(strategy):
+    model, source = toys.make_model(attention="dot"), toys.padded([[2, 5, 6], [2, 7]])
+    generate = tf.function(lambda source: model.generate_ids(source, strategy), autograph=False)
+    for inside, outside in zip(generate(source), model.generate_ids(source, strategy), strict=True):
+        np.testing.assert_allclose(inside, outside, rtol=1e-5)
