@@ -21,9 +21,9 @@ from keras_seq2seq.framework import keras
 from keras_seq2seq.graphs import graph
 from keras_seq2seq.observing import exact_match, look
 
-FIRST, EVERY = 100, 10  # a point for each of the first updates, then for every tenth: it costs a millisecond or so
-DENSE = 10_000  # updates until points get rarer: 500 of them from then on while the number of updates doubles
-SHOWN, SAMPLE = 5, 128  # pairs that are looked at; training pairs whose exact match is measured
+FIRST, EVERY = 100, 20  # a point for each of the first updates, then for every twentieth: it costs a few ms
+DENSE = 10_000  # updates until points get rarer: 250 of them from then on while the number of updates doubles
+SHOWN, SAMPLE = 5, 64  # pairs that are looked at; training pairs whose exact match is measured
 HPARAMS = ".hparams"  # ends the name of the event file that holds the hyperparameters
 
 
@@ -50,7 +50,8 @@ class TensorBoard(keras.callbacks.Callback):
     tokens, padding not counted). By epoch: `epoch/...` of all that Keras reports, and `epoch/perplexity`.
 
     The other tabs, see `views`: the graph and the configuration at the start, all else after epochs 1, 2, 4, 8 and so
-    on, and at the end. A view that fails says so in one line and is left out from then on; training goes on.
+    on (pictures after 1, 4, 16), and at the end. A view that fails says so in one line and is left out from then on;
+    training goes on.
 
     Args:
         run: the run's folder.
@@ -103,7 +104,8 @@ class TensorBoard(keras.callbacks.Callback):
         for stale in self.run.glob(f"*{HPARAMS}"):
             stale.unlink()
         self.attempt("hyperparameters", ".", views.hyperparameters, self.model, self.run.name)
-        self.observed_at = self.update
+        self.observed_at = self.drawn_at = self.update
+        self.seen = None
         if self.update == 0:
             self.attempt("the graph", "train", graph, self.model, self.shown)
         self.flush()
@@ -136,13 +138,18 @@ class TensorBoard(keras.callbacks.Callback):
         for split, values in (("train", train), ("validation", validation)):
             if values:
                 self.attempt("scalars", split, self.scalars_by_epoch, values)
-        if (epoch + 1) & epoch == 0:  # a power of two
+        number = epoch + 1
+        if number & epoch == 0:  # a power of two; the pictures, which cost as much as all else, at every other one
             self.observe()
+            if number.bit_length() % 2:
+                self.draw()
         self.flush()
 
     def on_train_end(self, logs: Any = None) -> None:
         if self.observed_at != self.update:
             self.observe()
+        if self.drawn_at != self.update:
+            self.draw()
         if self.profiling:
             self.stop_profiling()
         self.attempt("hyperparameters", ".", views.end_of_session)
@@ -176,17 +183,22 @@ class TensorBoard(keras.callbacks.Callback):
         )
 
     def observe(self) -> None:
-        """Looks at the model, and writes all that there is to see."""
+        """Looks at the model, and writes all that there is to see but for the pictures."""
         self.observed_at = self.update
         share = self.attempt("exact match", "train", exact_match, self.model, self.examples.first(SAMPLE))
         if share is not None:
             self.attempt("exact match", "train", views.scalars, {"epoch/exact_match": share})
         self.attempt("embeddings", "train", views.embeddings, self.model, self.examples, self.run / "train")
-        seen = self.attempt("a look into the model", "train", look, self.model, self.shown)
-        if seen is not None:
-            self.attempt("histograms", "train", views.histograms, seen)
-            self.attempt("sentences", self.split, views.sentences, seen, self.model, self.shown)
-            self.attempt("images", self.split, views.images, seen, self.model, self.shown)
+        self.seen = self.attempt("a look into the model", "train", look, self.model, self.shown)
+        if self.seen is not None:
+            self.attempt("histograms", "train", views.histograms, self.seen)
+            self.attempt("sentences", self.split, views.sentences, self.seen, self.model, self.shown)
+
+    def draw(self) -> None:
+        """Draws what the last look saw."""
+        self.drawn_at = self.update
+        if self.seen is not None:
+            self.attempt("images", self.split, views.images, self.seen, self.model, self.shown)
 
     def stop_profiling(self) -> None:
         self.profiling = False
