@@ -2,7 +2,7 @@
 
     python tests/benchmarks/tensorboard_cost.py --data hun_train.tsv --valid hun_dev.tsv --epochs 40
 
-Two models of 256 units, trained alike, take turns epoch by epoch; the first epoch of each, which traces the graphs,
+Two models of 256 units, trained alike and as `train` does, take turns epoch by epoch; the first epoch of each, which traces the graphs,
 is left out. An epoch's time is all of `fit`'s for it: the updates, the validation and whatever the callback does; the
 last one has the views of the end too. How often the views come depends on the number of epochs, and so does the ratio.
 """
@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_seq2seq import Configuration, framework, keras, read_pairs
 from keras_seq2seq.batching import batches, encode_pairs, make_buckets, training_batches
+from keras_seq2seq.callbacks import Interruptible
 from keras_seq2seq.corpora import Pair
 from keras_seq2seq.tensorboard import TensorBoard
 from keras_seq2seq.training import build_vocabularies, new_model
@@ -44,7 +45,7 @@ def epochs(config: Configuration, pairs: list[Pair], valid: list[Pair], run: Pat
     for epoch in range(config.epochs):
         start = now()
         options = {"initial_epoch": epoch, "epochs": epoch + 1, "steps_per_epoch": updates, "shuffle": False}
-        model.fit(data, validation_data=validation, callbacks=[views], verbose=0, **options)
+        model.fit(data, validation_data=validation, callbacks=[Interruptible(), views], verbose=0, **options)
         if epoch + 1 == config.epochs:
             end()
         yield now() - start
