@@ -7,11 +7,11 @@ import tensorflow as tf
 
 from keras_seq2seq.attention import ATTENTIONS, MakeAttention
 from keras_seq2seq.config import Configuration
+from keras_seq2seq.decoding import State
 from keras_seq2seq.encoder import embedding_layer, level_name
 from keras_seq2seq.framework import SameLayout, keras, require_same_keras
 from keras_seq2seq.recurrent import Dropout, MakeCell, make_rnn, run_over_time
 
-State = list[tf.Tensor]
 Memory = tuple[tf.Tensor, tf.Tensor]
 Run = Callable[[keras.layers.RNN, tf.Tensor, State], tuple[tf.Tensor, State]]
 

@@ -15,7 +15,6 @@ from keras_seq2seq.saving import LAST_FILE, load
 
 # What may change without changing what the run computes. More epochs only make it longer.
 FREE = ("epochs", "inspect", "logs", "resume", "data", "valid", "tensorboard", "profile")
-FREE_BUT_FOR_COSINE = ("epochs",)  # whose learning rate falls to 0 at the last of them
 
 
 def new_run_folder(config: Configuration) -> Path:
@@ -78,7 +77,8 @@ def load_stopped(run: Path, config: Configuration, data: dict[str, list]) -> Seq
     differences = []
     for field in dataclasses.fields(Configuration):
         before, now = getattr(model.config, field.name), getattr(config, field.name)
-        fixed = config.learning_rate_schedule == "cosine" and field.name in FREE_BUT_FOR_COSINE
+        # A cosine falls to 0 at the last epoch, so there the number of epochs is part of what is computed.
+        fixed = field.name == "epochs" and config.learning_rate_schedule == "cosine"
         if before != now and (field.name not in FREE or fixed):
             differences.append(f"{flag_of(field.name)} was {before}, is {now}")
     for name, (count, digest) in model.progress["data"].items():
