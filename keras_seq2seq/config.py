@@ -65,6 +65,7 @@ class Configuration:
     min_count: int = _option(1, "a token seen fewer times in training becomes <unk>", least=1)
     max_vocabulary: int = _option(50_000, "keep at most this many tokens, the most frequent ones", least=1)
     max_length: int = _option(100, "leave out pairs with more tokens than this on either side", least=1)
+    splices: int = _option(0, "for each training pair, so many made-up ones out of pairs that share a stretch", least=0)
     # Model
     embedding_dim: int = _option(5, "size of an embedding", least=1)
     units: int = _option(32, "size of the encoder's and the decoder's state", least=1)

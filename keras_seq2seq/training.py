@@ -21,6 +21,7 @@ from keras_seq2seq.recurrent import MakeCell
 from keras_seq2seq.runs import fingerprint, has_stopped, load_stopped, new_run_folder
 from keras_seq2seq.saving import MODEL_FILE, load
 from keras_seq2seq.schedules import learning_rate
+from keras_seq2seq.splicing import more_pairs
 from keras_seq2seq.tensorboard import SHOWN, TensorBoard, check_profiler
 from keras_seq2seq.vocabulary import NOTEBOOK_TOKENS, Vocabulary
 
@@ -66,7 +67,10 @@ def train(
         vocabularies = (model.source_vocabulary, model.target_vocabulary)
     else:
         vocabularies = build_vocabularies(train_pairs, config)
-    examples = prepare(train_pairs, "training", *vocabularies, config)
+    spliced = more_pairs(train_pairs, config)
+    examples = prepare([*train_pairs, *spliced], "training", *vocabularies, config)
+    if spliced:
+        print(f"  of them spliced out of the others: {len(spliced)}")
     valid = prepare(valid_pairs, "validation", *vocabularies, config) if valid_pairs else None
     print("Vocabulary: {} source and {} target tokens".format(*map(len, vocabularies)))
     updates = config.updates_per_epoch or make_buckets(examples, config).batch_count

@@ -1,0 +1,117 @@
+"""More training pairs out of the ones there are: two pairs that share a stretch are spliced together there.
+
+For languages written about as they are spoken, and whatever else is said in the order in which it is read: what a
+letter becomes hangs on its neighbours, so where two words have three letters in common that become the same phones,
+the beginning of one and the end of the other make a new word with its phones. A model that has met the parts of a word
+in many surroundings finds them again in a new compound. The idea is Andreas's ("Good-enough compositional data
+augmentation", 2020), the alignment that of joint-sequence models (Bisani and Ney, 2008; Jiampojamarn et al., 2007).
+"""
+
+import collections
+import math
+import random
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from keras_seq2seq.config import Configuration
+from keras_seq2seq.corpora import Pair
+from keras_seq2seq.vocabulary import tokenize
+
+Tokens = Sequence[str]
+Aligned = list[tuple[str, tuple[str, ...]]]  # each source token with the target tokens it becomes
+
+MOST = 3  # target tokens that one source token may become
+PASSES = 4  # over all pairs; more of them change next to nothing
+CONTEXTS = ((1, 2), (2, 1))  # tokens before and behind the seam that both pairs share
+
+
+def more_pairs(pairs: Sequence[Pair], config: Configuration) -> list[Pair]:
+    """Returns up to `config.splices` new text pairs for each of `pairs`, cut and joined by its kinds of tokens."""
+    if not config.splices:
+        return []
+    units = (config.source_tokens, config.target_tokens)
+    sides = [
+        [[token.decode() for token in row] for row in tokenize(tf.constant(texts), unit).to_list()]
+        for texts, unit in zip(zip(*pairs, strict=True), units, strict=True)
+    ]
+    made = splice(list(zip(*sides, strict=True)), config.splices * len(pairs), config.seed)
+    blanks = ["" if unit == "char" else " " for unit in units]
+    return [(blanks[0].join(source), blanks[1].join(target)) for source, target in made]
+
+
+def align(pairs: Sequence[tuple[Tokens, Tokens]]) -> list[Aligned]:
+    """Finds, for each pair, which source token becomes which target tokens, in order.
+
+    The best alignments under what was counted on the best alignments before (hard expectation-maximisation); the first
+    time, those closest to the diagonal.
+
+    Args:
+        pairs: source and target tokens; those with more than `MOST` target tokens for each source token are left out.
+    """
+    pairs = [pair for pair in pairs if len(pair[1]) <= MOST * len(pair[0])]
+    counts: collections.Counter = collections.Counter()
+    aligned: list[Aligned] = []
+    for _ in range(PASSES):
+        aligned = [_best_alignment(source, target, counts) for source, target in pairs]
+        counts = collections.Counter(step for pair in aligned for step in pair)
+        for pair in aligned:
+            counts.update(token for token, _ in pair)
+    return aligned
+
+
+def _best_alignment(source: Tokens, target: Tokens, counts: collections.Counter) -> Aligned:
+    """Viterbi over (source tokens read, target tokens said); scores are log-probabilities."""
+    best = {0: (0.0, [])}
+    for read, token in enumerate(source, start=1):
+        following: dict[int, tuple[float, Aligned]] = {}
+        for said, (score, steps) in best.items():
+            for more in range(min(MOST, len(target) - said) + 1):
+                step = (token, tuple(target[said : said + more]))
+                if counts:
+                    gained = math.log((counts[step] + 1e-3) / counts[token])
+                else:
+                    gained = -abs(read / len(source) - (said + more) / len(target)) - abs(more - 1)
+                if said + more not in following or following[said + more][0] < score + gained:
+                    following[said + more] = (score + gained, [*steps, step])
+        best = following
+    return best[len(target)][1]
+
+
+def splice(pairs: Sequence[tuple[Tokens, Tokens]], count: int, seed: int) -> list[tuple[Tokens, Tokens]]:
+    """Makes new pairs, none of which has a source that is there already.
+
+    Args:
+        pairs: source and target tokens.
+        count: how many to make; fewer come out where there is too little to splice.
+        seed: same seed, same pairs.
+    """
+    draw = random.Random(seed)
+    aligned = align(pairs)
+    if not aligned:
+        return []
+    seams = collections.defaultdict(list)
+    for pair in aligned:
+        for before, behind in CONTEXTS:
+            for place in range(before, len(pair) - behind + 1):
+                seams[before, tuple(pair[place - before : place + behind])].append((pair, place))
+    known = {tuple(source) for source, _ in pairs}
+    longest = max(map(len, aligned))
+    made = []
+    for _ in range(100 * count):  # most draws give what is there already, where there is little to splice
+        if len(made) == count:
+            break
+        pair = draw.choice(aligned)
+        for _ in range(draw.randint(1, 2)):
+            before, behind = draw.choice(CONTEXTS)
+            if len(pair) >= before + behind:
+                place = draw.randint(before, len(pair) - behind)
+                shared = before, tuple(pair[place - before : place + behind])
+                other, there = draw.choice(seams.get(shared, [(pair, place)]))
+                pair = pair[:place] + other[there:]
+        source = tuple(token for token, _ in pair)
+        target = tuple(token for _, tokens in pair for token in tokens)
+        if target and source not in known and len(pair) <= longest:
+            known.add(source)
+            made.append((source, target))
+    return made

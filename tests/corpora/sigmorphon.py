@@ -1,0 +1,91 @@
+"""Trains `--config base` and what differs from it by an option or two on SIGMORPHON's words, and counts wrong ones.
+
+`python tests/corpora/sigmorphon.py FOLDER` prints the README's table from the task's files `hun_train.tsv`,
+`hun_dev.tsv`, ... in FOLDER: for each row, the share of words wrong on the development sets, with a beam of 5 and
+greedily. `--split test --seeds 0 1 2 --rows ""` measures the configuration itself. A training takes minutes; as many
+run at a time as `--jobs` says, each on one core.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import shlex
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = [
+    "",
+    "--attention none",
+    "--attention additive",
+    "--no-bidirectional",
+    "--cell simple_rnn",
+    "--cell lstm",
+    "--embedding-stddev 0.05 --recurrent-initializer glorot_uniform",
+    "--dropout 0",
+    "--label-smoothing 0",
+    "--average 0",
+    "--splices 0",
+    "--config small --best val_exact_match",
+]
+
+
+def wrong_words(job: tuple[str, str, int], options: argparse.Namespace, logs: str) -> dict[str, float]:
+    """Trains one model; returns the shares of words wrong, in percent, and the seconds of the training."""
+    row, language, seed = job
+    alone = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, *arguments]
+        return subprocess.run(
+            command, env={**os.environ, **alone}, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+
+    def file(split: str) -> str:
+        return str(Path(options.folder, f"{language}_{split}.tsv"))
+
+    name, start = f"{language}-{seed}-{options.rows.index(row)}", time.perf_counter()
+    data = ["--data", file("train"), "--valid", file("dev"), "--source-tokens", "char", "--target-tokens", "space"]
+    place = ["--logs", logs, "--run", name, "--tensorboard", "off", "--inspect", "0"]
+    run(str(ROOT / "train.py"), "--config", "base", *data, *place, "--seed", str(seed), *shlex.split(row))
+    seconds = time.perf_counter() - start
+    asked = ["-m", "keras_seq2seq", "evaluate", str(Path(logs, name)), "--data", file(options.split), "--json"]
+    beam, greedy = (json.loads(run(*asked, *more))["word_error_rate"] for more in (["--beam", "5"], []))
+    return {"beam": beam, "greedy": greedy, "seconds": seconds}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", help="the task's files")
+    parser.add_argument("--languages", nargs="+", default=["hun", "ice"])
+    parser.add_argument("--split", default="dev", help="what is measured: dev or test")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--rows", nargs="+", default=ROWS, help="options on top of --config base, a row each")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
+    options = parser.parse_args()
+    print("| changed |", " | ".join(f"{language}, beam 5 (greedy)" for language in options.languages), "| seconds |")
+    with tempfile.TemporaryDirectory() as logs, concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        running = {
+            (row, language, seed): pool.submit(wrong_words, (row, language, seed), options, logs)
+            for row in options.rows
+            for language in options.languages
+            for seed in options.seeds
+        }
+        for row in options.rows:
+            cells, seconds = [], []
+            for language in options.languages:
+                measured = [running[row, language, seed].result() for seed in options.seeds]
+                each = ", ".join(f"{one['beam']:.2f} ({one['greedy']:.2f})" for one in measured)
+                mean = statistics.mean(one["beam"] for one in measured)
+                cells.append(f"{each}: mean {mean:.2f}" if len(measured) > 1 else each)
+                seconds += [one["seconds"] for one in measured]
+            print(f"| `{row}` |", " | ".join(cells), f"| {min(seconds):.0f} to {max(seconds):.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

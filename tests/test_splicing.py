@@ -1,0 +1,71 @@
+"""Splicing: what a letter becomes, and new words from the parts of known ones, worked out by hand."""
+
+from keras_seq2seq import Configuration, splicing, train
+
+HUNGARIAN = [("szó", "s oː"), ("óra", "oː r ɒ"), ("só", "ʃ oː"), ("szár", "s aː r"), ("sár", "ʃ aː r"), ("ár", "aː r")]
+
+
+def tokens(pairs):
+    return [(list(source), target.split()) for source, target in pairs]
+
+
+def test_align_finds_what_each_letter_becomes():
+    aligned = {
+        "".join(token for token, _ in pair): [said for _, said in pair] for pair in splicing.align(tokens(HUNGARIAN))
+    }
+    assert aligned["ár"] == [("aː",), ("r",)]
+    assert aligned["só"] == [("ʃ",), ("oː",)]
+    # Two letters for one phone: one of them becomes nothing, the same one in every word.
+    assert aligned["szó"] in ([("s",), (), ("oː",)], [(), ("s",), ("oː",)])
+    assert aligned["szár"][:2] == aligned["szó"][:2]
+
+
+def test_align_leaves_out_what_no_letters_could_say():
+    assert splicing.align(tokens([("a", "1 2 3 4"), ("b", "1 2 3")])) == [[("b", ("1", "2", "3"))]]
+
+
+def test_words_are_spliced_where_three_letters_become_the_same():
+    pairs = tokens([("abcde", "A B C D E"), ("xbcdy", "X B C D Y")])
+    made = splicing.splice(pairs, 10, seed=0)
+    assert sorted(("".join(source), " ".join(target)) for source, target in made) == [
+        ("abcdy", "A B C D Y"),
+        ("xbcde", "X B C D E"),
+    ]
+
+
+def test_letters_that_become_something_else_are_no_context():
+    pairs = tokens([("abcde", "A B C D E"), ("xbcdy", "X B K D Y"), ("c", "C"), ("qc", "Q K"), ("rc", "R C")])
+    assert splicing.splice(pairs, 10, seed=0) == []
+
+
+def test_same_seed_same_pairs_and_never_a_known_source():
+    words = ["banana", "bananas", "ananas", "bandana", "cabana", "savanna"]
+    pairs = tokens([(word, " ".join(word.upper())) for word in words])
+    made = splicing.splice(pairs, 20, seed=1)
+    assert made == splicing.splice(pairs, 20, seed=1) != splicing.splice(pairs, 20, seed=2)
+    sources = ["".join(source) for source, _ in made]
+    assert len(set(sources)) == len(sources) > 3
+    assert not set(sources) & set(words)
+    assert all("".join(source).upper() == "".join(target) for source, target in made)
+
+
+def test_texts_are_cut_and_joined_by_their_kinds_of_tokens():
+    pairs = [("abcde", "A B C D E"), ("xbcdy", "X B C D Y")]
+    config = Configuration(source_tokens="char", target_tokens="space", splices=1)
+    assert set(splicing.more_pairs(pairs, config)) == {("abcdy", "A B C D Y"), ("xbcde", "X B C D E")}
+    words = [(" ".join(source), target) for source, target in pairs]
+    config = Configuration(splices=1)
+    assert set(splicing.more_pairs(words, config)) == {("a b c d y", "a b c d y"), ("x b c d e", "x b c d e")}
+    assert splicing.more_pairs(pairs, Configuration()) == []
+
+
+def test_training_has_them_behind_its_own_pairs(tmp_path, capfd):
+    pairs = [("abcde", "A B C D E"), ("xbcdy", "X B C D Y")]
+    quick = {"logs": str(tmp_path), "inspect": 0, "tensorboard": "off", "epochs": 1, "updates_per_epoch": 1}
+    model = train(
+        Configuration(source_tokens="char", target_tokens="space", shared_vocabulary=False, splices=5, **quick), pairs
+    )
+    printed = capfd.readouterr().out
+    assert "Training pairs: 4\n  of them spliced out of the others: 2\n" in printed
+    assert [line.split()[1] for line in printed.splitlines() if "question:" in line][:2] == ["abcde", "xbcdy"]
+    assert sorted(model.source_vocabulary.tokens[5:]) == list("abcdexy")
