@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 import toys
 
-from keras_seq2seq import framework
+from keras_seq2seq import Configuration, InputError, framework
+from keras_seq2seq.runs import load_stopped
 
 TRAIN = Path(__file__).resolve().parent.parent / "train.py"
-EPOCHS = 12
+EPOCHS = 9
 OPTIONS = ["--deterministic", "--epochs", str(EPOCHS), "--source-tokens", "char", "--target-tokens", "space"]
 OPTIONS += ["--units", "24", "--embedding-dim", "8", "--batch-size", "16", "--inspect", "0"]
 OPTIONS += ["--dropout", "0.2", "--recurrent-dropout", "0.1", "--average", "0.9"]
@@ -80,7 +81,7 @@ def test_a_killed_run_ends_like_the_one_left_alone(folder, left_alone):
     unseen = ["--tensorboard", "off"]
     draw = random.Random(framework.keras_major())
     run = folder / "logs" / "killed"
-    for kill in range(3):
+    for kill in range(2):
         arguments = command(folder, "killed", *unseen, *(["--resume"] if kill else []))
         process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         before = run.joinpath("last.keras").stat().st_mtime_ns if kill else 0
@@ -121,10 +122,14 @@ def refusal(folder: Path, run: str, *more: str) -> str:
 
 def test_what_differs_is_named_and_refused(folder, left_alone):
     before = (left_alone / "last.keras").read_bytes()
-    line = refusal(folder, "alone", "--units", "25", "--seed", "3")
-    assert "--units was 24, is 25" in line and "--seed was 0, is 3" in line and "--epochs" not in line
     shorter = folder / "shorter.tsv"
     shorter.write_text((folder / "valid.tsv").read_text(encoding="utf-8").split("\n", 1)[1], encoding="utf-8")
-    assert "validation data was 40 pairs, now 39" in refusal(folder, "alone", "--valid", str(shorter))
+    line = refusal(folder, "alone", "--units", "25", "--seed", "3", "--valid", str(shorter))
+    assert "--units was 24, is 25" in line and "--seed was 0, is 3" in line and "--epochs" not in line
+    assert "validation data was 40 pairs, now 39" in line
     assert (left_alone / "last.keras").read_bytes() == before
-    assert "has no finished epoch to resume" in refusal(folder, "nobody")
+
+
+def test_a_run_without_a_finished_epoch_is_refused(tmp_path):
+    with pytest.raises(InputError, match="has no finished epoch to resume"):
+        load_stopped(tmp_path / "nobody", Configuration(), {})
