@@ -11,7 +11,7 @@ from keras_seq2seq.config import InputError
 from keras_seq2seq.corpora import Pair
 from keras_seq2seq.decoding import GREEDY, Strategy
 from keras_seq2seq.model import Seq2Seq
-from keras_seq2seq.vocabulary import tokenize
+from keras_seq2seq.vocabulary import tokens_of
 
 
 def edit_distances(answers: Sequence[list[str]], references: Sequence[list[str]]) -> list[int]:
@@ -105,9 +105,3 @@ def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strateg
         **error_rates(answers, right),
         **overlap_scores([" ".join(answer) for answer in answers], joined),
     }
-
-
-def tokens_of(texts: Sequence[str], unit: str) -> list[list[str]]:
-    """Cuts texts into tokens, as plain strings."""
-    rows = tokenize(tf.constant(list(texts), tf.string), unit)
-    return [[token.decode() for token in row] for row in rows.to_list()]

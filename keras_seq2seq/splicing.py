@@ -12,11 +12,9 @@ import math
 import random
 from collections.abc import Sequence
 
-import tensorflow as tf
-
 from keras_seq2seq.config import Configuration
 from keras_seq2seq.corpora import Pair
-from keras_seq2seq.vocabulary import tokenize
+from keras_seq2seq.vocabulary import tokens_of
 
 Tokens = Sequence[str]
 Aligned = list[tuple[str, tuple[str, ...]]]  # each source token with the target tokens it becomes
@@ -28,13 +26,10 @@ CONTEXTS = ((1, 2), (2, 1))  # tokens before and behind the seam that both pairs
 
 def more_pairs(pairs: Sequence[Pair], config: Configuration) -> list[Pair]:
     """Returns up to `config.splices` new text pairs for each of `pairs`, cut and joined by its kinds of tokens."""
-    if not config.splices:
+    if not (config.splices and pairs):
         return []
     units = (config.source_tokens, config.target_tokens)
-    sides = [
-        [[token.decode() for token in row] for row in tokenize(tf.constant(texts), unit).to_list()]
-        for texts, unit in zip(zip(*pairs, strict=True), units, strict=True)
-    ]
+    sides = [tokens_of(texts, unit) for texts, unit in zip(zip(*pairs, strict=True), units, strict=True)]
     made = splice(list(zip(*sides, strict=True)), config.splices * len(pairs), config.seed)
     blanks = ["" if unit == "char" else " " for unit in units]
     return [(blanks[0].join(source), blanks[1].join(target)) for source, target in made]
@@ -47,9 +42,10 @@ def align(pairs: Sequence[tuple[Tokens, Tokens]]) -> list[Aligned]:
     time, those closest to the diagonal.
 
     Args:
-        pairs: source and target tokens; those with more than `MOST` target tokens for each source token are left out.
+        pairs: source and target tokens; those with an empty side, or more than `MOST` target tokens for each source
+            token, are left out.
     """
-    pairs = [pair for pair in pairs if len(pair[1]) <= MOST * len(pair[0])]
+    pairs = [pair for pair in pairs if 1 <= len(pair[1]) <= MOST * len(pair[0])]
     counts: collections.Counter = collections.Counter()
     aligned: list[Aligned] = []
     for _ in range(PASSES):

@@ -67,10 +67,12 @@ def train(
         vocabularies = (model.source_vocabulary, model.target_vocabulary)
     else:
         vocabularies = build_vocabularies(train_pairs, config)
-    spliced = more_pairs(train_pairs, config)
+    # Out of those that will be learnt: aligning takes longer the longer they are.
+    usable = encode_pairs(train_pairs, *vocabularies, config).pairs if config.splices else []
+    spliced = more_pairs(usable, config)
     examples = prepare([*train_pairs, *spliced], "training", *vocabularies, config)
     if spliced:
-        print(f"  of them spliced out of the others: {len(spliced)}")
+        print(f"  of them spliced out of the others: {len(examples.pairs) - len(usable)}")
     valid = prepare(valid_pairs, "validation", *vocabularies, config) if valid_pairs else None
     print("Vocabulary: {} source and {} target tokens".format(*map(len, vocabularies)))
     updates = config.updates_per_epoch or make_buckets(examples, config).batch_count

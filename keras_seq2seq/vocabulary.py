@@ -43,6 +43,12 @@ def tokenize(texts: tf.Tensor, unit: str) -> tf.RaggedTensor:
     return tf.strings.split(texts)
 
 
+def tokens_of(texts: Iterable[str], unit: str) -> list[list[str]]:
+    """Cuts texts into tokens, as `tokenize` does, but from and to plain strings."""
+    rows = tokenize(tf.constant(list(texts), tf.string), unit)
+    return [[token.decode() for token in row] for row in rows.to_list()]
+
+
 class Vocabulary:
     """The tokens of one side of a corpus, in the order of their ids, and the way to cut text into them.
 
@@ -99,7 +105,7 @@ class Vocabulary:
             min_count: tokens seen fewer times are left to `<unk>`.
             max_size: keep at most this many tokens, the special ones not counted.
         """
-        counts = Counter(token.decode() for row in tokenize(tf.constant(list(texts)), unit).to_list() for token in row)
+        counts = Counter(token for row in tokens_of(texts, unit) for token in row)
         ranked = sorted(counts, key=lambda token: (-counts[token], token))
         kept = [token for token in ranked if counts[token] >= min_count and token not in SPECIAL]
         return cls([*SPECIAL, *kept[:max_size]], unit)

@@ -1,6 +1,8 @@
 """Splicing: what a letter becomes, and new words from the parts of known ones, worked out by hand."""
 
-from keras_seq2seq import Configuration, splicing, train
+import pytest
+
+from keras_seq2seq import Configuration, InputError, splicing, train
 
 HUNGARIAN = [("szó", "s oː"), ("óra", "oː r ɒ"), ("só", "ʃ oː"), ("szár", "s aː r"), ("sár", "ʃ aː r"), ("ár", "aː r")]
 
@@ -21,7 +23,7 @@ def test_align_finds_what_each_letter_becomes():
 
 
 def test_align_leaves_out_what_no_letters_could_say():
-    assert splicing.align(tokens([("a", "1 2 3 4"), ("b", "1 2 3")])) == [[("b", ("1", "2", "3"))]]
+    assert splicing.align(tokens([("a", "1 2 3 4"), ("b", "1 2 3"), ("c", ""), ("", "")])) == [[("b", ("1", "2", "3"))]]
 
 
 def test_words_are_spliced_where_three_letters_become_the_same():
@@ -69,3 +71,15 @@ def test_training_has_them_behind_its_own_pairs(tmp_path, capfd):
     assert "Training pairs: 4\n  of them spliced out of the others: 2\n" in printed
     assert [line.split()[1] for line in printed.splitlines() if "question:" in line][:2] == ["abcde", "xbcdy"]
     assert sorted(model.source_vocabulary.tokens[5:]) == list("abcdexy")
+
+
+def test_pairs_that_are_left_out_are_not_spliced(tmp_path, capfd):
+    pairs = [("abcde", "A B C D E"), ("xbcdy", "X B C D Y"), ("zbcdefgh", "Z B C D E F G H")]
+    quick = {"logs": str(tmp_path), "inspect": 0, "tensorboard": "off", "epochs": 1, "updates_per_epoch": 1}
+    cut = {"source_tokens": "char", "target_tokens": "space", "shared_vocabulary": False}
+    train(Configuration(splices=5, max_length=6, **cut, **quick), pairs)
+    printed = capfd.readouterr().out
+    assert "Training pairs: 4; left out: 1, " in printed and "others: 2\n" in printed
+    assert "z" not in "".join(line for line in printed.splitlines() if "question:" in line)
+    with pytest.raises(InputError, match="none of the 3 training pairs can be used"):
+        train(Configuration(splices=5, max_length=2, **cut, **quick), pairs)
