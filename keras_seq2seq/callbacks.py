@@ -1,8 +1,6 @@
-"""What happens between the updates: printing the notebook's tensors, stopping, and saving."""
+"""What happens between the updates: printing the notebook's tensors, stopping early, and saving."""
 
 import contextlib
-import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import tensorflow as tf
 
 from keras_seq2seq.config import Configuration
 from keras_seq2seq.framework import keras
+from keras_seq2seq.interrupting import uninterrupted
 from keras_seq2seq.learning import Batch
 from keras_seq2seq.losses import label_mask, masked_mean, token_crossentropy
 from keras_seq2seq.model import Seq2Seq
@@ -122,7 +121,7 @@ class SaveEachEpoch(keras.callbacks.Callback):
     """Saves the whole model at the end of every epoch; it has to come last, after what counts epochs.
 
     `last.keras` is always the last finished epoch. `model.keras` is the best one by `metric` where there are
-    validation pairs, else the last too. Each file is whole at every moment.
+    validation pairs, else the last too. Each file is whole at every moment, and Ctrl-C waits until both are there.
 
     Args:
         run: the run's folder.
@@ -133,13 +132,12 @@ class SaveEachEpoch(keras.callbacks.Callback):
         super().__init__()
         self.run = run
         self.metric = metric
-        self.epochs_saved = 0
 
+    @uninterrupted()
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        progress = self.model.progress
-        progress["epoch"] = self.epochs_saved = epoch + 1
+        self.model.progress["epoch"] = epoch + 1
         if self.is_best(logs):
-            # Before `last.keras`: stopped in between, the resumed run makes this epoch and its file again.
+            # Before `last.keras`: killed in between, the resumed run makes this epoch and its file again.
             with averaged_weights(self.model):
                 save(self.model, self.run / MODEL_FILE)
         save(self.model, self.run / LAST_FILE)
@@ -154,48 +152,6 @@ class SaveEachEpoch(keras.callbacks.Callback):
         if better:
             self.model.progress["best"] = value
         return better
-
-
-class Interruptible(keras.callbacks.Callback):
-    """Ends the training at the next batch if Ctrl-C came and its exception got lost; see `interruptible`."""
-
-    interrupted = False
-
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        if self.interrupted:
-            raise KeyboardInterrupt
-
-    def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
-        self.on_train_batch_begin(batch)
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[Interruptible]:
-    """Gives a callback for `fit` and, for as long as it is used, sees to it that no Ctrl-C is lost.
-
-    Keras 3 catches everything in a few places (where it turns logs into numbers, say), and there one in fifty is lost.
-    Interrupted in C code, Python may make another error of it.
-    """
-    callback = Interruptible()
-
-    def note(_number: int, _frame: Any) -> None:
-        callback.interrupted = True
-        raise KeyboardInterrupt
-
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    # Another handler than Python's own is the business of whoever chose it; other threads hear no signals.
-    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield callback
-        return
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield callback
-    except Exception:
-        if callback.interrupted:
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def stopping_callbacks(config: Configuration) -> list[keras.callbacks.Callback]:

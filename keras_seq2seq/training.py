@@ -8,10 +8,11 @@ import tensorflow as tf
 
 from keras_seq2seq.attention import MakeAttention
 from keras_seq2seq.batching import Examples, batches, encode_pairs, make_buckets, training_batches
-from keras_seq2seq.callbacks import Inspect, JudgeAverages, SaveEachEpoch, interruptible, stopping_callbacks
+from keras_seq2seq.callbacks import Inspect, JudgeAverages, SaveEachEpoch, stopping_callbacks
 from keras_seq2seq.config import Configuration, InputError
 from keras_seq2seq.corpora import Pair
 from keras_seq2seq.framework import keras
+from keras_seq2seq.interrupting import interruptible
 from keras_seq2seq.learning import TokenLoss
 from keras_seq2seq.model import Seq2Seq
 from keras_seq2seq.options import write_configuration

@@ -1,12 +1,10 @@
 """What happens at the end of an epoch: which file is kept, when training stops, when the learning rate is halved."""
 
-import signal
-
 import pytest
 import toys
 
 from keras_seq2seq import Configuration, InputError, keras, load
-from keras_seq2seq.callbacks import SaveEachEpoch, interruptible, stopping_callbacks
+from keras_seq2seq.callbacks import SaveEachEpoch, stopping_callbacks
 from keras_seq2seq.saving import LAST_FILE, MODEL_FILE
 
 
@@ -85,47 +83,3 @@ def test_the_learning_rate_is_halved_on_a_plateau_and_stays_so_after_a_stop(tmp_
 def test_a_rule_for_stopping_is_a_metric_and_a_patience(rule):
     with pytest.raises(InputError, match=r"METRIC:PATIENCE.*val_exact_match"):
         Configuration(early_stopping=rule)
-
-
-class Deaf(keras.callbacks.Callback):
-    """Is interrupted after the third batch and catches what it should not, as some code of Keras 3 does."""
-
-    batches = 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.batches += 1
-        if self.batches == 3:
-            try:
-                signal.raise_signal(signal.SIGINT)
-            except BaseException as error:
-                self.caught = type(error)
-
-
-def test_a_lost_ctrl_c_ends_the_training_at_the_next_batch():
-    deaf, data = Deaf(), toys.dataset_of(toys.BATCHES)
-    with pytest.raises(KeyboardInterrupt), interruptible() as ear:
-        compiled_model().fit(data, epochs=5, callbacks=[ear, deaf], verbose=0)
-    assert (deaf.batches, deaf.caught) == (3, KeyboardInterrupt)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_an_error_that_was_a_ctrl_c_is_one_and_any_other_stays_what_it_is():
-    with pytest.raises(KeyboardInterrupt), interruptible():
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except BaseException:
-            raise SystemError("bad argument to internal function") from None
-    with pytest.raises(SystemError), interruptible():
-        raise SystemError
-
-
-def test_a_handler_of_ones_own_is_left_alone():
-    heard = []
-    before = signal.signal(signal.SIGINT, lambda *_: heard.append("Ctrl-C"))
-    try:
-        deaf = Deaf()
-        with interruptible() as ear:
-            compiled_model().fit(toys.dataset_of(toys.BATCHES), epochs=2, callbacks=[ear, deaf], verbose=0)
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert (deaf.batches, heard) == (4, ["Ctrl-C"])
