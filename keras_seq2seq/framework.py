@@ -160,7 +160,7 @@ def registered_part(name: str) -> Any:
 
 
 class SameLayout:
-    """Mix-in for models: both Keras save them under the same paths, attribute by attribute.
+    """Mix-in for models: both Keras make their weights in the first call, and save them under the same paths.
 
     Keras walks `dir(model)`, Keras 2 backwards and Keras 3 forwards, and files a layer under the first name it
     meets. Without `layers` and `metrics`, which list what has a name already, the paths come out the same.
@@ -170,6 +170,10 @@ class SameLayout:
 
     def __dir__(self) -> list[str]:
         return sorted(set(super().__dir__()) - set(self.hidden_when_saving))
+
+    def build(self, _input_shape: Any) -> None:
+        """Does nothing, since the call does; without it Keras 3 would trace a graph of the call first, for seconds."""
+        self.built = True
 
 
 _OTHER_BACKEND = (

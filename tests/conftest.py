@@ -1,11 +1,15 @@
 """What holds for every test: seeded Keras, and properties that try the same examples on every run."""
 
+import os
 import signal
 
 import hypothesis
 import pytest
 
 from keras_seq2seq import keras
+
+# The toys are too small to be worth a second thread, and the other core has tests of its own to run.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 # No deadline (a first call traces a graph) and no data base of examples: each run is the same run.
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, database=None, max_examples=25)
