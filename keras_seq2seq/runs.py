@@ -77,8 +77,9 @@ def load_stopped(run: Path, config: Configuration, data: dict[str, list]) -> Seq
     differences = []
     for field in dataclasses.fields(Configuration):
         before, now = getattr(model.config, field.name), getattr(config, field.name)
-        # A cosine falls to 0 at the last epoch, so there the number of epochs is part of what is computed.
-        fixed = field.name == "epochs" and config.learning_rate_schedule == "cosine"
+        # A cosine falls to 0 at the last epoch, and splices are left out of the last third: there the number of epochs
+        # is part of what is computed.
+        fixed = field.name == "epochs" and (config.learning_rate_schedule == "cosine" or config.splices)
         if before != now and (field.name not in FREE or fixed):
             differences.append(f"{flag_of(field.name)} was {before}, is {now}")
     for name, (count, digest) in model.progress["data"].items():

@@ -12,6 +12,9 @@ import math
 import random
 from collections.abc import Sequence
 
+import tensorflow as tf
+
+from keras_seq2seq.batching import Examples, training_batches
 from keras_seq2seq.config import Configuration
 from keras_seq2seq.corpora import Pair
 from keras_seq2seq.vocabulary import tokens_of
@@ -22,6 +25,7 @@ Aligned = list[tuple[str, tuple[str, ...]]]  # each source token with the target
 MOST = 3  # target tokens that one source token may become
 PASSES = 4  # over all pairs; more of them change next to nothing
 CONTEXTS = ((1, 2), (2, 1))  # tokens before and behind the seam that both pairs share
+SHARE = 2 / 3  # of the epochs that learn splices too; the last ones learn the given pairs alone, which are all right
 
 
 def more_pairs(pairs: Sequence[Pair], config: Configuration) -> list[Pair]:
@@ -33,6 +37,23 @@ def more_pairs(pairs: Sequence[Pair], config: Configuration) -> list[Pair]:
     made = splice(list(zip(*sides, strict=True)), config.splices * len(pairs), config.seed)
     blanks = ["" if unit == "char" else " " for unit in units]
     return [(blanks[0].join(source), blanks[1].join(target)) for source, target in made]
+
+
+def batches_with_splices(
+    examples: Examples, given: int, config: Configuration, updates: int, first_batch: int
+) -> tf.data.Dataset:
+    """Yields batches of all examples at first, then of the given pairs alone: some splices teach what is not so.
+
+    Args:
+        examples: the given pairs, and the splices behind them.
+        given: how many of them are no splices.
+        config: for the number of epochs, and what `training_batches` needs.
+        updates: in an epoch.
+        first_batch: how many batches to leave out, to go on where another run stopped.
+    """
+    switch = round(SHARE * config.epochs) * updates
+    both = training_batches(examples, config, min(first_batch, switch)).take(max(switch - first_batch, 0))
+    return both.concatenate(training_batches(examples.first(given), config, max(first_batch - switch, 0)))
 
 
 def align(pairs: Sequence[tuple[Tokens, Tokens]]) -> list[Aligned]:

@@ -22,7 +22,7 @@ from keras_seq2seq.recurrent import MakeCell
 from keras_seq2seq.runs import fingerprint, has_stopped, load_stopped, new_run_folder
 from keras_seq2seq.saving import MODEL_FILE, load
 from keras_seq2seq.schedules import learning_rate
-from keras_seq2seq.splicing import more_pairs
+from keras_seq2seq.splicing import batches_with_splices, more_pairs
 from keras_seq2seq.tensorboard import SHOWN, TensorBoard, check_profiler
 from keras_seq2seq.vocabulary import NOTEBOOK_TOKENS, Vocabulary
 
@@ -60,10 +60,10 @@ def train(
     check_metrics(config, bool(valid_pairs))
     if config.profile:
         check_profiler()
-    data = fingerprint(train_pairs, list(valid_pairs))
+    digests = fingerprint(train_pairs, list(valid_pairs))
     if config.resume:
         run = Path(config.logs, config.run)
-        model = load_stopped(run, config, data)
+        model = load_stopped(run, config, digests)
         print(f"Resuming {run} after epoch {model.progress['epoch']}")
         vocabularies = (model.source_vocabulary, model.target_vocabulary)
     else:
@@ -72,7 +72,7 @@ def train(
     usable = encode_pairs(train_pairs, *vocabularies, config).pairs if config.splices else []
     spliced = more_pairs(usable, config)
     examples = prepare([*train_pairs, *spliced], "training", *vocabularies, config)
-    if spliced:
+    if spliced:  # the given ones come first
         print(f"  of them spliced out of the others: {len(examples.pairs) - len(usable)}")
     valid = prepare(valid_pairs, "validation", *vocabularies, config) if valid_pairs else None
     print("Vocabulary: {} source and {} target tokens".format(*map(len, vocabularies)))
@@ -80,7 +80,7 @@ def train(
     if not config.resume:
         longest = int(examples.labels.bounding_shape()[1])
         model = new_model(config, *vocabularies, longest, config.epochs * updates, make_cell, make_attention)
-        model.progress.update(epoch=0, data=data)
+        model.progress.update(epoch=0, data=digests)
         run = new_run_folder(config)
 
     model.own_metrics[:] = metrics
@@ -97,9 +97,13 @@ def train(
             print("It has finished already; nothing is left to train.")
         else:
             write_configuration(config, run)
+            if spliced:
+                data = batches_with_splices(examples, len(usable), config, updates, first_batch=done * updates)
+            else:
+                data = training_batches(examples, config, first_batch=done * updates)
             with interruptible() as ear:
                 model.fit(
-                    training_batches(examples, config, first_batch=done * updates),
+                    data,
                     initial_epoch=done,
                     epochs=config.epochs,
                     steps_per_epoch=updates,

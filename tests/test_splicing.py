@@ -1,8 +1,11 @@
 """Splicing: what a letter becomes, and new words from the parts of known ones, worked out by hand."""
 
-import pytest
+import dataclasses
 
-from keras_seq2seq import Configuration, InputError, splicing, train
+import pytest
+import toys
+
+from keras_seq2seq import Configuration, InputError, encode_pairs, splicing, train
 
 HUNGARIAN = [("szó", "s oː"), ("óra", "oː r ɒ"), ("só", "ʃ oː"), ("szár", "s aː r"), ("sár", "ʃ aː r"), ("ár", "aː r")]
 
@@ -64,13 +67,16 @@ def test_texts_are_cut_and_joined_by_their_kinds_of_tokens():
 def test_training_has_them_behind_its_own_pairs(tmp_path, capfd):
     pairs = [("abcde", "A B C D E"), ("xbcdy", "X B C D Y")]
     quick = {"logs": str(tmp_path), "inspect": 0, "tensorboard": "off", "epochs": 1, "updates_per_epoch": 1}
-    model = train(
-        Configuration(source_tokens="char", target_tokens="space", shared_vocabulary=False, splices=5, **quick), pairs
-    )
+    cut = {"source_tokens": "char", "target_tokens": "space", "shared_vocabulary": False}
+    config = Configuration(splices=5, run="one", **cut, **quick)
+    model = train(config, pairs)
     printed = capfd.readouterr().out
     assert "Training pairs: 4\n  of them spliced out of the others: 2\n" in printed
     assert [line.split()[1] for line in printed.splitlines() if "question:" in line][:2] == ["abcde", "xbcdy"]
     assert sorted(model.source_vocabulary.tokens[5:]) == list("abcdexy")
+    # With more epochs, the third that is without them would begin later.
+    with pytest.raises(InputError, match="cannot be resumed: --epochs was 1, is 2"):
+        train(dataclasses.replace(config, resume=True, epochs=2), pairs)
 
 
 def test_pairs_that_are_left_out_are_not_spliced(tmp_path, capfd):
@@ -83,3 +89,19 @@ def test_pairs_that_are_left_out_are_not_spliced(tmp_path, capfd):
     assert "z" not in "".join(line for line in printed.splitlines() if "question:" in line)
     with pytest.raises(InputError, match="none of the 3 training pairs can be used"):
         train(Configuration(splices=5, max_length=2, **cut, **quick), pairs)
+
+
+def test_the_last_third_of_the_epochs_learns_the_given_pairs_alone():
+    given, spliced = [("b", "b"), ("c", "c")], [("d", "d"), ("e", "e")]
+    config = Configuration(splices=1, epochs=6, batch_size=1)
+    examples = encode_pairs([*given, *spliced], toys.WORDS, toys.WORDS, config)
+
+    def sources(first_batch, count):
+        data = splicing.batches_with_splices(examples, 2, config, updates=4, first_batch=first_batch)
+        return [int(source[0, 1]) for (source, _), _ in data.take(count)]  # behind `<q>`
+
+    everything = sources(0, 24)
+    epochs = [sorted(everything[start : start + 4]) for start in range(0, 24, 4)]
+    assert epochs == [[5, 6, 7, 8]] * 4 + [[5, 5, 6, 6]] * 2  # b: 5, ..., e: 8
+    for first_batch in (3, 4, 15, 16, 17, 20):
+        assert sources(first_batch, 24 - first_batch) == everything[first_batch:]
