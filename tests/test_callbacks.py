@@ -3,7 +3,7 @@
 import pytest
 import toys
 
-from keras_seq2seq import Configuration, InputError, keras, load
+from keras_seq2seq import Configuration, InputError, load
 from keras_seq2seq.callbacks import SaveEachEpoch, stopping_callbacks
 from keras_seq2seq.saving import LAST_FILE, MODEL_FILE
 
@@ -22,25 +22,19 @@ def live_through(model, callbacks, epochs, first=0):
     return None
 
 
-def compiled_model(learning_rate=0.08, **options):
-    model = toys.make_model(**options)
-    model.compile(keras.optimizers.SGD(learning_rate))
-    return model
-
-
 @pytest.mark.parametrize(
     ("metric", "values", "best"),
     [("val_loss", [3.0, 1.0, 2.0], 2), ("val_exact_match", [0.1, 0.3, 0.3], 2), (None, [1.0, 2.0, 3.0], 3)],
 )
 def test_the_best_and_the_last_epoch_are_kept(tmp_path, metric, values, best):
-    live_through(compiled_model(), [SaveEachEpoch(tmp_path, metric)], [{metric: value} for value in values])
+    live_through(toys.compiled_model(), [SaveEachEpoch(tmp_path, metric)], [{metric: value} for value in values])
     assert load(tmp_path / MODEL_FILE).progress["epoch"] == best
     assert load(tmp_path / LAST_FILE).progress["epoch"] == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == [LAST_FILE, MODEL_FILE]
 
 
 def test_the_best_value_is_remembered_over_a_stop(tmp_path):
-    live_through(compiled_model(), [SaveEachEpoch(tmp_path, "val_loss")], [{"val_loss": 1.0}])
+    live_through(toys.compiled_model(), [SaveEachEpoch(tmp_path, "val_loss")], [{"val_loss": 1.0}])
     resumed = load(tmp_path / LAST_FILE)
     live_through(resumed, [SaveEachEpoch(tmp_path, "val_loss")], [{"val_loss": 2.0}], first=1)
     assert load(tmp_path / MODEL_FILE).progress["epoch"] == 1
@@ -52,10 +46,10 @@ WORSE = [{"val_loss": 1.0}, {"val_loss": 2.0}, {"val_loss": 2.0}, {"val_loss": 2
 
 def test_early_stopping_waits_as_long_with_a_stop_in_between(tmp_path):
     config = Configuration(early_stopping="val_loss:3")
-    assert live_through(compiled_model(), stopping_callbacks(config), WORSE) == 4
+    assert live_through(toys.compiled_model(), stopping_callbacks(config), WORSE) == 4
 
     # Stopped and resumed after two epochs, one of which was already worse: two more to wait.
-    live_through(compiled_model(), [*stopping_callbacks(config), SaveEachEpoch(tmp_path)], WORSE[:2])
+    live_through(toys.compiled_model(), [*stopping_callbacks(config), SaveEachEpoch(tmp_path)], WORSE[:2])
     assert live_through(load(tmp_path / LAST_FILE), stopping_callbacks(config), WORSE[2:], first=2) == 2
 
 
@@ -64,13 +58,13 @@ def test_larger_is_better_for_what_is_no_loss():
     rising, falling = (
         [{"val_exact_match": value} for value in values] for values in ((0.1, 0.2, 0.3), (0.3, 0.2, 0.1))
     )
-    assert live_through(compiled_model(), stopping_callbacks(config), rising) is None
-    assert live_through(compiled_model(), stopping_callbacks(config), falling) == 2
+    assert live_through(toys.compiled_model(), stopping_callbacks(config), rising) is None
+    assert live_through(toys.compiled_model(), stopping_callbacks(config), falling) == 2
 
 
 def test_the_learning_rate_is_halved_on_a_plateau_and_stays_so_after_a_stop(tmp_path):
     config = Configuration(learning_rate_schedule="plateau", plateau_patience=2)
-    model = compiled_model(learning_rate=0.08)
+    model = toys.compiled_model(learning_rate=0.08)
     live_through(model, [*stopping_callbacks(config), SaveEachEpoch(tmp_path)], WORSE[:4])
     assert toys.array(model.optimizer.learning_rate) == pytest.approx(0.04)  # after two that were worse; then one more
     resumed = load(tmp_path / LAST_FILE)

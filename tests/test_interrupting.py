@@ -11,12 +11,6 @@ from keras_seq2seq.interrupting import interruptible, uninterrupted
 from keras_seq2seq.saving import LAST_FILE, MODEL_FILE, save
 
 
-def compiled_model():
-    model = toys.make_model()
-    model.compile(keras.optimizers.SGD(0.1))
-    return model
-
-
 class Deaf(keras.callbacks.Callback):
     """Is interrupted after the third batch and catches what it should not, as some code of Keras 3 does."""
 
@@ -34,7 +28,7 @@ class Deaf(keras.callbacks.Callback):
 def test_a_lost_ctrl_c_ends_the_training_at_the_next_batch():
     deaf, data = Deaf(), toys.dataset_of(toys.BATCHES)
     with pytest.raises(KeyboardInterrupt), interruptible() as ear:
-        compiled_model().fit(data, epochs=5, callbacks=[ear, deaf], verbose=0)
+        toys.compiled_model().fit(data, epochs=5, callbacks=[ear, deaf], verbose=0)
     assert (deaf.batches, deaf.caught) == (3, KeyboardInterrupt)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
@@ -55,7 +49,7 @@ def test_a_handler_of_ones_own_is_left_alone():
     try:
         deaf = Deaf()
         with interruptible() as ear:
-            compiled_model().fit(toys.dataset_of(toys.BATCHES), epochs=2, callbacks=[ear, deaf], verbose=0)
+            toys.compiled_model().fit(toys.dataset_of(toys.BATCHES), epochs=2, callbacks=[ear, deaf], verbose=0)
     finally:
         signal.signal(signal.SIGINT, before)
     assert (deaf.batches, heard) == (4, ["Ctrl-C"])
@@ -70,7 +64,7 @@ def test_ctrl_c_waits_until_both_files_of_an_epoch_are_there(tmp_path, monkeypat
 
     monkeypatch.setattr(callbacks, "save", save_with_ctrl_c)
     keeper = callbacks.SaveEachEpoch(tmp_path)
-    keeper.set_model(compiled_model())
+    keeper.set_model(toys.compiled_model())
     keeper.on_epoch_end(0)
     with pytest.raises(KeyboardInterrupt):
         keeper.on_epoch_end(1)

@@ -72,6 +72,13 @@ def make_model(seed=1, vocabulary=WORDS, answer_limit=8, **options):
     return Seq2Seq(config, vocabulary, vocabulary, answer_limit).create_weights()
 
 
+def compiled_model(learning_rate=0.08, **options):
+    """Returns such a model, ready for plain gradient descent."""
+    model = make_model(**options)
+    model.compile(keras.optimizers.SGD(learning_rate))
+    return model
+
+
 def padded(rows, extra=0):
     """Returns rows of ids as one int32 tensor, with `extra` more columns of padding."""
     time = max(map(len, rows)) + extra
