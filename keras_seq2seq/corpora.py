@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from keras_seq2seq.config import Configuration, InputError
+from keras_seq2seq.streams import lines_of
 
 Pair = tuple[str, str]
 
@@ -19,29 +20,18 @@ NOTEBOOK: list[Pair] = [
 ]
 
 
-def read_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
-    """Yields (line number, line) of a UTF-8 text file, line ends and a byte order mark removed.
+def _columns(path: str | os.PathLike) -> Iterator[tuple[str, list[str]]]:
+    """Yields where a line stands, for messages, and what stands between its tabs; blank lines are passed over.
 
     Raises:
-        InputError: the file is missing, a directory, unreadable, empty or not UTF-8.
+        InputError: the file cannot be read, is not UTF-8, or has no other lines.
     """
-    try:
-        content = Path(path).read_bytes()
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a directory; give a text file") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    if not content.decode("utf-8", "replace").removeprefix("\ufeff").strip():
+    filled = ((number, line) for number, line in enumerate(lines_of(path), start=1) if line.strip())
+    first = next(filled, None)
+    if first is None:
         raise InputError(f"{path}: is empty; expected one pair a line: source, tab, target")
-    # Split at line feeds alone: str.splitlines() would also cut at U+2028, form feeds and the like.
-    for number, raw in enumerate(content.removesuffix(b"\n").split(b"\n"), start=1):
-        try:
-            line = raw.removesuffix(b"\r").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                f"{path}, line {number}: not UTF-8 (byte {error.start + 1}: 0x{raw[error.start]:02x}); save it as UTF-8"
-            ) from None
-        yield number, line.removeprefix("\ufeff") if number == 1 else line
+    for number, line in itertools.chain([first], filled):
+        yield f"{path}, line {number}", line.split("\t")
 
 
 def read_pairs(path: str | os.PathLike) -> list[Pair]:
@@ -51,15 +41,12 @@ def read_pairs(path: str | os.PathLike) -> list[Pair]:
         InputError: the file cannot be read, or a line does not have exactly two sides with text.
     """
     pairs = []
-    for number, line in read_lines(path):
-        if not line.strip():
-            continue
-        sides = line.split("\t")
+    for place, sides in _columns(path):
         if len(sides) != 2:
-            raise InputError(f"{path}, line {number}: {len(sides) - 1} tabs; expected one: source, tab, target")
+            raise InputError(f"{place}: {len(sides) - 1} tabs; expected one: source, tab, target")
         for name, side in zip(("source", "target"), sides, strict=True):
             if not side.strip():
-                raise InputError(f"{path}, line {number}: the {name} is empty; give it text or remove the line")
+                raise InputError(f"{place}: the {name} is empty; give it text or remove the line")
         pairs.append((sides[0], sides[1]))
     return pairs
 
@@ -73,18 +60,13 @@ def read_references(path: str | os.PathLike) -> dict[str, list[str]]:
         InputError: the file cannot be read, or a line has no answer or an empty side.
     """
     references: dict[str, list[str]] = {}
-    for number, line in read_lines(path):
-        if not line.strip():
-            continue
-        source, *targets = line.split("\t")
+    for place, (source, *targets) in _columns(path):
         if not targets:
-            raise InputError(f"{path}, line {number}: no tab; expected: source, tab, one or more answers")
+            raise InputError(f"{place}: no tab; expected: source, tab, one or more answers")
         if not source.strip() or not all(target.strip() for target in targets):
-            raise InputError(f"{path}, line {number}: a side is empty; give it text or remove the line")
+            raise InputError(f"{place}: a side is empty; give it text or remove the line")
         known = references.setdefault(source, [])
-        for target in targets:
-            if target not in known:
-                known.append(target)
+        known += dict.fromkeys(target for target in targets if target not in known)
     return references
 
 

@@ -24,7 +24,7 @@ def _standard_input() -> Iterable[bytes]:
         return sys.stdin.buffer
 
 
-def lines_of(path: str | None) -> Iterator[str]:
+def lines_of(path: str | os.PathLike | None) -> Iterator[str]:
     """Yields the lines of a UTF-8 file, or of standard input (None), one at a time, without their line ends.
 
     Raises:
@@ -40,7 +40,8 @@ def lines_of(path: str | None) -> Iterator[str]:
             raw = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
             yield raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError as error:
-            raise InputError(f"{name}, line {number}: not UTF-8 (byte {error.start + 1})") from None
+            wrong = f"not UTF-8 (byte {error.start + 1}: 0x{raw[error.start]:02x}); save it as UTF-8"
+            raise InputError(f"{name}, line {number}: {wrong}") from None
 
 
 def prompted(lines: Iterator[str]) -> Iterator[str]:

@@ -159,14 +159,15 @@ def test_half_an_output_is_no_output(there, ask, before, source):
     (there / "questions").write_bytes(lines)
     options = ["--input", "questions"] if source == "--input" else []
     done = ask("predict", "logs/words", *options, "--output", "answers", stdin=lines)
-    assert refused(done, f"{options[1] if options else source}, line 301: not UTF-8 (byte 4)") and not done.out
+    place = f"{options[1] if options else source}, line 301"
+    assert refused(done, f"{place}: not UTF-8 (byte 4: 0xe9); save it as UTF-8") and not done.out
     assert names(there) == (["answers", "questions"] if before else ["questions"])
     assert not before or (there / "answers").read_text() == before
 
 
 def test_before_a_bad_line_on_standard_input_the_good_ones_are_answered(there, ask):
     done = ask("predict", "logs/words", stdin=BANANA.encode() + b"\n\xff\n")
-    assert refused(done, "standard input, line 2: not UTF-8 (byte 1)")
+    assert refused(done, "standard input, line 2: not UTF-8 (byte 1: 0xff); save it as UTF-8")
     assert done.out == YELLOW + "\n"
 
 

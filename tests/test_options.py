@@ -173,7 +173,7 @@ def test_what_is_written_takes_the_place_of_what_was(here):
         (b"", "f.json, line 1: not JSON (Expecting value)"),
         (b"units: 7\n", "f.json, line 1: not JSON (Expecting value)"),
         (b'{\n"units": 7\n"epochs": 3}', "f.json, line 3: not JSON (Expecting ',' delimiter)"),
-        (b'{\n"corpus": "\xfc"}', "f.json, line 2: not UTF-8 (byte 12)"),
+        (b'{\n"corpus": "\xfc"}', "f.json, line 2: not UTF-8 (byte 12: 0xfc); save it as UTF-8"),
         (b"[7]", 'f.json: is not a JSON object; expected one like {"units": 64}'),
         (b'{"unit": 7}', "f.json: unknown configuration key 'unit'; did you mean units? the valid ones are: corpus, "),
         (b'{"config": "tiny"}', "f.json: unknown configuration key 'config'; "),

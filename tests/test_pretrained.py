@@ -84,7 +84,7 @@ def test_special_tokens_may_have_embeddings_too_but_padding():
         ("b -inf 1\n", "f.txt, line 1: '-inf' is not a finite number"),
         ("b 1 1e39\n", "f.txt, line 1: '1e39' is not a finite number"),  # in float32
         ("b 1  2\n", "f.txt"),
-        (b"b 1 2\n\xfc 1 2\n", "f.txt, line 2: not UTF-8 (byte 1)"),
+        (b"b 1 2\n\xfc 1 2\n", "f.txt, line 2: not UTF-8 (byte 1: 0xfc); save it as UTF-8"),
         ("z 1 2\n<pad> 1 2\n", "f.txt: holds none of the vocabulary's 10 tokens"),
         ("7 2\n", "f.txt: holds none of the vocabulary's 10 tokens"),
     ],

@@ -287,7 +287,7 @@ BAD = {
     "not UTF-8": (["--data", "latin.tsv"], f"latin.tsv{LINE_2}not UTF-8 (byte 1: 0xfc)"),
     "empty file": (["--data", "empty.tsv"], "empty.tsv: is empty"),
     "blank file": (["--data", "blank.tsv"], "blank.tsv: is empty"),
-    "directory": (["--data", "."], ".: is a directory"),
+    "directory": (["--data", "."], ".: cannot be read (Is a directory)"),
     "bad validation": (["--data", "good.tsv", "--valid", "tabs.tsv"], "tabs.tsv, line 1: 2 tabs"),
     "all too long": (
         ["--data", "good.tsv", "--max-length", "1"],
