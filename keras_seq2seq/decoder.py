@@ -9,7 +9,7 @@ from keras_seq2seq.attention import ATTENTIONS, MakeAttention
 from keras_seq2seq.config import Configuration
 from keras_seq2seq.decoding import State
 from keras_seq2seq.encoder import embedding_layer, level_name
-from keras_seq2seq.framework import SameLayout, keras, require_same_keras
+from keras_seq2seq.framework import SameOnBothKeras, keras, require_same_keras
 from keras_seq2seq.recurrent import Dropout, MakeCell, make_rnn, run_over_time
 
 Memory = tuple[tf.Tensor, tf.Tensor]
@@ -39,7 +39,7 @@ class TiedProjection(keras.layers.Layer):
 
 
 @keras.utils.register_keras_serializable("keras_seq2seq")
-class Decoder(SameLayout, keras.Model):
+class Decoder(SameOnBothKeras, keras.Model):
     """Embeds target tokens, runs recurrent layers over them, attends to the source and projects to the vocabulary.
 
     Training calls the decoder on whole targets; decoding calls `step` for one token at a time. Both use the

@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_seq2seq.config import Configuration
-from keras_seq2seq.framework import SameLayout, keras
+from keras_seq2seq.framework import SameOnBothKeras, keras
 from keras_seq2seq.recurrent import Dropout, MakeCell, make_rnn, run_over_time
 
 
@@ -38,7 +38,7 @@ def bridge_name(level: int, part: int) -> str:
 
 
 @keras.utils.register_keras_serializable("keras_seq2seq")
-class Encoder(SameLayout, keras.Model):
+class Encoder(SameOnBothKeras, keras.Model):
     """Embeds source ids and runs recurrent layers over them; padding changes neither outputs nor state.
 
     A bidirectional encoder reads each level from both ends. Its decoder starts, level by level, from

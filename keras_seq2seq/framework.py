@@ -159,7 +159,7 @@ def registered_part(name: str) -> Any:
     return part
 
 
-class SameLayout:
+class SameOnBothKeras:
     """Mix-in for models: both Keras make their weights in the first call, and save them under the same paths.
 
     Keras walks `dir(model)`, Keras 2 backwards and Keras 3 forwards, and files a layer under the first name it

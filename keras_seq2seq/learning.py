@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_seq2seq.framework import SameLayout, keras, keras_major, require_same_keras
+from keras_seq2seq.framework import SameOnBothKeras, keras, keras_major, require_same_keras
 from keras_seq2seq.losses import label_mask, masked_mean, smoothed_crossentropy, token_crossentropy
 from keras_seq2seq.precision import apply_gradients, scaled_loss, unscaled
 from keras_seq2seq.replicas import mean_over_replicas, sum_over_replicas
@@ -25,7 +25,7 @@ class Learning:
     """
 
     hidden_when_saving = (
-        *SameLayout.hidden_when_saving,
+        *SameOnBothKeras.hidden_when_saving,
         *("loss_tracker", "accuracy_tracker", "exact_tracker", "norm_tracker", "tokens_tracker", "_metrics"),
         "own_metrics",
     )

@@ -10,7 +10,7 @@ from keras_seq2seq.config import Configuration
 from keras_seq2seq.decoder import Decoder
 from keras_seq2seq.decoding import GREEDY, Strategy, Task
 from keras_seq2seq.encoder import Encoder
-from keras_seq2seq.framework import SameLayout, keras, registered_name, registered_part
+from keras_seq2seq.framework import SameOnBothKeras, keras, registered_name, registered_part
 from keras_seq2seq.inference import TextInTextOut
 from keras_seq2seq.learning import Learning
 from keras_seq2seq.precision import layers_of_precision
@@ -25,7 +25,7 @@ OWN_PARTS = ("make_cell", "make_attention")
 
 
 @keras.utils.register_keras_serializable("keras_seq2seq")
-class Seq2Seq(TextInTextOut, Learning, SameLayout, keras.Model):
+class Seq2Seq(TextInTextOut, Learning, SameOnBothKeras, keras.Model):
     """An encoder whose final state seeds a decoder (Sutskever et al., 2014; Cho et al., 2014).
 
     Args:
