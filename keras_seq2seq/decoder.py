@@ -8,9 +8,9 @@ import tensorflow as tf
 from keras_seq2seq.attention import ATTENTIONS, MakeAttention
 from keras_seq2seq.config import Configuration
 from keras_seq2seq.decoding import State
-from keras_seq2seq.encoder import embedding_layer, level_name
-from keras_seq2seq.framework import SameOnBothKeras, keras, require_same_keras
-from keras_seq2seq.recurrent import Dropout, MakeCell, make_rnn, run_over_time
+from keras_seq2seq.encoder import Half, embedding_layer, level_name
+from keras_seq2seq.framework import keras, require_same_keras
+from keras_seq2seq.recurrent import MakeCell, make_rnn, run_over_time
 
 Memory = tuple[tf.Tensor, tf.Tensor]
 Run = Callable[[keras.layers.RNN, tf.Tensor, State], tuple[tf.Tensor, State]]
@@ -39,7 +39,7 @@ class TiedProjection(keras.layers.Layer):
 
 
 @keras.utils.register_keras_serializable("keras_seq2seq")
-class Decoder(SameOnBothKeras, keras.Model):
+class Decoder(Half):
     """Embeds target tokens, runs recurrent layers over them, attends to the source and projects to the vocabulary.
 
     Training calls the decoder on whole targets; decoding calls `step` for one token at a time. Both use the
@@ -73,20 +73,13 @@ class Decoder(SameOnBothKeras, keras.Model):
         make_attention: MakeAttention | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(**options)
-        self.vocabulary_size = vocabulary_size
-        self.config = config
+        super().__init__(vocabulary_size, config, "decoder", **options)
         require_same_keras(embedding, "layer")
         self.embedding = embedding or embedding_layer(vocabulary_size, config)
         if embedding:  # saved by the one who shares it
             self.hidden_when_saving = (*self.hidden_when_saving, "embedding")
         for level in range(config.layers):
             setattr(self, level_name("rnn", level), make_rnn(config, level_name("decoder/rnn", level), make_cell))
-            if config.dropout:  # the one of the last level comes behind the attention
-                dropout = Dropout(config.dropout, config.seed, level_name("decoder/outputs", level))
-                setattr(self, level_name("dropout", level), dropout)
-        if config.dropout:
-            self.embedding_dropout = Dropout(config.dropout, config.seed, "decoder/embedding")
         make_attention = make_attention or ATTENTIONS.get(config.attention)
         self.attention = None
         if make_attention:
@@ -131,13 +124,11 @@ class Decoder(SameOnBothKeras, keras.Model):
     def _say(
         self, tokens: tf.Tensor, state: State, memory: Memory | None, run: Run, training: bool
     ) -> tuple[tf.Tensor, State, tf.Tensor | None]:
-        inputs, after, weights = self.embedding(tokens), [], None
-        if self.config.dropout:
-            inputs = self.embedding_dropout(inputs, training=training)
+        inputs, after, weights = self.drop_out("embedding_dropout", self.embedding(tokens), training), [], None
         parts = len(state) // self.config.layers
         for level in range(self.config.layers):
-            if self.config.dropout and level:
-                inputs = getattr(self, level_name("dropout", level - 1))(inputs, training=training)
+            if level:  # the dropout of the last level comes behind the attention
+                inputs = self.drop_out(level_name("dropout", level - 1), inputs, training)
             rnn = getattr(self, level_name("rnn", level))
             outputs, left = run(rnn, inputs, state[level * parts : (level + 1) * parts])
             after += left
@@ -145,21 +136,7 @@ class Decoder(SameOnBothKeras, keras.Model):
         if self.attention:
             context, weights = self.attention(inputs, *memory)
             inputs = self.combine(tf.concat([inputs, tf.cast(context, inputs.dtype)], axis=-1))
-        if self.config.dropout:
-            last = getattr(self, level_name("dropout", self.config.layers - 1))
-            inputs = last(inputs, training=training)
+        inputs = self.drop_out(level_name("dropout", self.config.layers - 1), inputs, training)
         if self.config.tie_embeddings:
             return self.projection(inputs, tf.convert_to_tensor(self.embedding.embeddings)), after, weights
         return self.projection(inputs), after, weights
-
-    def get_config(self) -> dict[str, Any]:
-        """Describes the decoder; a shared embedding is the business of whoever shares it."""
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "config": self.config.to_dict(),
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Decoder":
-        return cls(**{**config, "config": Configuration.from_dict(config["config"])})

@@ -37,8 +37,43 @@ def bridge_name(level: int, part: int) -> str:
     return f"bridge_{level + 1}_{part + 1}"
 
 
+class Half(SameOnBothKeras, keras.Model):
+    """What encoder and decoder have in common: what they are made from, and their dropouts.
+
+    Args:
+        vocabulary_size: number of ids.
+        config: of the run.
+        side: `encoder` or `decoder`: each draws dropouts of its own.
+    """
+
+    def __init__(self, vocabulary_size: int, config: Configuration, side: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.vocabulary_size = vocabulary_size
+        self.config = config
+        if config.dropout:
+            self.embedding_dropout = Dropout(config.dropout, config.seed, f"{side}/embedding")
+            for level in range(config.layers):
+                dropout = Dropout(config.dropout, config.seed, level_name(f"{side}/outputs", level))
+                setattr(self, level_name("dropout", level), dropout)
+
+    def drop_out(self, part: str, inputs: tf.Tensor, training: bool) -> tf.Tensor:
+        """Runs the dropout of that name in training, where `config.dropout` asks for it."""
+        return getattr(self, part)(inputs, training=training) if self.config.dropout else inputs
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "config": self.config.to_dict(),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Half":
+        return cls(**{**config, "config": Configuration.from_dict(config["config"])})
+
+
 @keras.utils.register_keras_serializable("keras_seq2seq")
-class Encoder(SameOnBothKeras, keras.Model):
+class Encoder(Half):
     """Embeds source ids and runs recurrent layers over them; padding changes neither outputs nor state.
 
     A bidirectional encoder reads each level from both ends. Its decoder starts, level by level, from
@@ -63,9 +98,7 @@ class Encoder(SameOnBothKeras, keras.Model):
     def __init__(
         self, vocabulary_size: int, config: Configuration, make_cell: MakeCell | None = None, **options: Any
     ) -> None:
-        super().__init__(**options)
-        self.vocabulary_size = vocabulary_size
-        self.config = config
+        super().__init__(vocabulary_size, config, "encoder", **options)
         self.embedding = embedding_layer(vocabulary_size, config)
         for level in range(config.layers):
             rnn = make_rnn(config, level_name("encoder/rnn", level), make_cell)
@@ -78,11 +111,6 @@ class Encoder(SameOnBothKeras, keras.Model):
                 )
                 for part, size in enumerate(tf.nest.flatten(rnn.cell.state_size)):
                     setattr(self, bridge_name(level, part), keras.layers.Dense(size, activation="tanh"))
-            if config.dropout:
-                dropout = Dropout(config.dropout, config.seed, level_name("encoder/outputs", level))
-                setattr(self, level_name("dropout", level), dropout)
-        if config.dropout:
-            self.embedding_dropout = Dropout(config.dropout, config.seed, "encoder/embedding")
 
     def call(self, source: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, list[tf.Tensor]]:
         lengths = tf.math.count_nonzero(source, axis=1, dtype=tf.int32)
@@ -94,9 +122,7 @@ class Encoder(SameOnBothKeras, keras.Model):
         if self.config.reverse_source:
             source = reverse(source)
         mask = self.embedding.compute_mask(source)
-        inputs, state = self.embedding(source), []
-        if self.config.dropout:
-            inputs = self.embedding_dropout(inputs, training=training)
+        inputs, state = self.drop_out("embedding_dropout", self.embedding(source), training), []
         for level in range(self.config.layers):
             rnn = getattr(self, level_name("rnn", level))
             outputs, left = run_over_time(rnn, inputs, mask, None, training)
@@ -111,18 +137,5 @@ class Encoder(SameOnBothKeras, keras.Model):
             state += left
             if self.config.residual and level:
                 outputs += inputs
-            inputs = outputs
-            if self.config.dropout:
-                inputs = getattr(self, level_name("dropout", level))(inputs, training=training)
+            inputs = self.drop_out(level_name("dropout", level), outputs, training)
         return (reverse(inputs) if self.config.reverse_source else inputs), state
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "config": self.config.to_dict(),
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Encoder":
-        return cls(**{**config, "config": Configuration.from_dict(config["config"])})
