@@ -24,7 +24,7 @@ Aligned = list[tuple[str, tuple[str, ...]]]  # each source token with the target
 
 MOST = 3  # target tokens that one source token may become
 PASSES = 4  # over all pairs; more of them change next to nothing
-CONTEXTS = ((1, 2), (2, 1))  # tokens before and behind the seam that both pairs share
+SHARED = 3  # source tokens that both pairs have in common where they are spliced
 SHARE = 2 / 3  # of the epochs that learn splices too; the last ones learn the given pairs alone, which are all right
 
 
@@ -109,9 +109,8 @@ def splice(pairs: Sequence[tuple[Tokens, Tokens]], count: int, seed: int) -> lis
         return []
     seams = collections.defaultdict(list)
     for pair in aligned:
-        for before, behind in CONTEXTS:
-            for place in range(before, len(pair) - behind + 1):
-                seams[before, tuple(pair[place - before : place + behind])].append((pair, place))
+        for place in range(len(pair) - SHARED + 1):
+            seams[tuple(pair[place : place + SHARED])].append((pair, place))
     known = {tuple(source) for source, _ in pairs}
     longest = max(map(len, aligned))
     made = []
@@ -120,11 +119,9 @@ def splice(pairs: Sequence[tuple[Tokens, Tokens]], count: int, seed: int) -> lis
             break
         pair = draw.choice(aligned)
         for _ in range(draw.randint(1, 2)):
-            before, behind = draw.choice(CONTEXTS)
-            if len(pair) >= before + behind:
-                place = draw.randint(before, len(pair) - behind)
-                shared = before, tuple(pair[place - before : place + behind])
-                other, there = draw.choice(seams.get(shared, [(pair, place)]))
+            if len(pair) >= SHARED:
+                place = draw.randint(0, len(pair) - SHARED)
+                other, there = draw.choice(seams.get(tuple(pair[place : place + SHARED]), [(pair, place)]))
                 pair = pair[:place] + other[there:]
         source = tuple(token for token, _ in pair)
         target = tuple(token for _, tokens in pair for token in tokens)
