@@ -60,10 +60,11 @@ def test_padding_is_grey_and_hatched():
     whole = drawings.positions(values, np.array([[1, 1, 1, 1]]), [[""] * 4], [""], "", 1.0)
     half = drawings.positions(values, np.array([[1, 1, 0, 0]]), [[""] * 2], [""], "", 1.0)
     changed = (whole != half).any(axis=2)
-    columns = np.flatnonzero(changed.any(axis=0))
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
     assert columns.min() > np.flatnonzero(_coloured(half).any(axis=0)).min()  # the left half has kept its colour
-    assert _coloured(whole)[changed].all() and not _coloured(half)[changed].any()
-    assert len(np.unique(half[changed], axis=0)) > 1  # hatched, not merely grey
+    inside = np.s_[rows[0] + 1 : rows[-1], columns[0] + 1 : columns[-1]]  # the black frame lies over the outermost
+    assert changed[inside].all() and _coloured(whole)[inside].all() and not _coloured(half)[inside].any()
+    assert len(np.unique(half[inside].reshape(-1, 4), axis=0)) > 1  # hatched, not merely grey
 
 
 def _coloured(pixels):
