@@ -21,6 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = [
     "",
+    "--layers 2",
     "--attention none",
     "--attention additive",
     "--no-bidirectional",
@@ -33,7 +34,7 @@ ROWS = [
     "--splices 5 --epochs 3",  # as many updates
     "--config small --dropout 0 --epochs 40 --best val_exact_match",
 ]
-COMMON = "--splices 0 --dropout 0.5 --epochs 20"  # a quarter of the updates
+COMMON = "--layers 1 --splices 0 --dropout 0.5 --epochs 20"  # a quarter of the updates
 
 
 def wrong_words(job: tuple[str, str, int], options: argparse.Namespace, logs: str) -> dict[str, float]:
