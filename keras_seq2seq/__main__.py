@@ -3,6 +3,7 @@
 TensorFlow is imported when a command has work to do, not before.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -46,6 +47,8 @@ def run_command(command: Callable[..., None], arguments: Sequence[str], **option
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
+        # TensorFlow's half-done operations would go on to complain, once they are cleared away.
+        logging.getLogger("tensorflow").setLevel(logging.CRITICAL)
         print("error: stopped by Ctrl-C", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
