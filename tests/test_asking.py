@@ -448,6 +448,25 @@ def test_ctrl_c(echo, there, ask, monkeypatch):
     assert names(there) == []
 
 
+def test_ctrl_c_in_the_midst_of_tensorflow_is_one_line_too():
+    # TensorFlow complains of results that nobody used, as a Ctrl-C between two operations leaves them.
+    code = """
+import sys
+sys.orig_argv = [sys.executable, "-m", "keras_seq2seq"]
+from keras_seq2seq import __main__, framework
+def work(arguments):
+    with framework.quiet_start():
+        import tensorflow as tf
+        half_done = tf.TensorArray(tf.int32, size=2).write(0, 1)
+    raise KeyboardInterrupt
+sys.exit(__main__.run_command(work, []))
+"""
+    environment = toys.environment()
+    del environment["TF_CPP_MIN_LOG_LEVEL"]
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, timeout=toys.PATIENCE)
+    assert (done.returncode, done.stderr) == (130, b"error: stopped by Ctrl-C\n")
+
+
 # Lines in batches
 
 LINES = [str(number) for number in range(10)]
