@@ -76,7 +76,9 @@ def train(
         print(f"  of them spliced out of the others: {len(examples.pairs) - len(usable)}")
     valid = prepare(valid_pairs, "validation", *vocabularies, config) if valid_pairs else None
     print("Vocabulary: {} source and {} target tokens".format(*map(len, vocabularies)))
-    updates = config.updates_per_epoch or make_buckets(examples, config).batch_count
+    # Where fewer splices could be made than asked for, the given pairs come round more often instead.
+    asked_for = -(-len(usable) * (1 + config.splices) // config.batch_size)
+    updates = config.updates_per_epoch or max(make_buckets(examples, config).batch_count, asked_for)
     if not config.resume:
         longest = int(examples.labels.bounding_shape()[1])
         model = new_model(config, *vocabularies, longest, config.epochs * updates, make_cell, make_attention)

@@ -91,6 +91,12 @@ def test_pairs_that_are_left_out_are_not_spliced(tmp_path, capfd):
         train(Configuration(splices=5, max_length=2, **cut, **quick), pairs)
 
 
+def test_an_epoch_has_the_updates_of_all_splices_asked_for_even_if_there_is_nothing_to_splice(tmp_path):
+    quick = {"logs": str(tmp_path), "inspect": 0, "tensorboard": "off", "epochs": 2, "updates_per_epoch": 0}
+    model = train(Configuration(splices=5, batch_size=2, **quick), [("a b c", "b"), ("c b a", "a"), ("b b b", "c")])
+    assert int(model.optimizer.iterations) == 2 * 9  # 3 pairs and what would be 15 more, in batches of 2
+
+
 def test_the_last_third_of_the_epochs_learns_the_given_pairs_alone():
     given, spliced = [("b", "b"), ("c", "c")], [("d", "d"), ("e", "e")]
     config = Configuration(splices=1, epochs=6, batch_size=1)
