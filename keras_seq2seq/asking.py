@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,14 +49,10 @@ def predict(arguments: Sequence[str]) -> None:
     for text in texts:
         if any("\ud800" <= character <= "\udfff" for character in text):
             raise InputError(f"the text {text!r} is not UTF-8")
-    lines = iter(texts) if texts else streams.lines_of(options.input)
     model, strategy = _load(run, options.keras, options.logs), _strategy(options)
-    typed = not texts and not options.input and sys.stdin is not None and sys.stdin.isatty()
     with streams.output(options.output) as output:
         done = 0
-        for batch in streams.batches(
-            streams.prompted(lines) if typed else lines, 1 if typed else BATCH, wait=bool(texts or options.input)
-        ):
+        for batch in [texts] if texts else streams.batches(options.input, BATCH):
             for answers in model.predict_nbest(batch, strategy, BATCH, first_row=done):
                 done += 1
                 for text, log_probability in answers:

@@ -4,88 +4,82 @@ import codecs
 import contextlib
 import io
 import os
-import queue
 import sys
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from keras_seq2seq.config import InputError
 
-
-def _standard_input() -> Iterable[bytes]:
-    if sys.stdin is None:
-        raise InputError("there is no standard input; give texts or --input")
-    try:
-        # A reader of our own: Python cannot shut down while a thread waits inside `sys.stdin`.
-        return open(sys.stdin.fileno(), "rb", closefd=False)
-    except (OSError, ValueError, AttributeError):
-        return sys.stdin.buffer
+CHUNK = 2**20  # the most bytes read at once
 
 
-def lines_of(path: str | os.PathLike | None) -> Iterator[str]:
-    """Yields the lines of a UTF-8 file, or of standard input (None), one at a time, without their line ends.
+def batches(path: str | os.PathLike | None, most: int) -> Iterator[list[str]]:
+    """Yields the lines of a UTF-8 file, or of standard input (None), as they come, without their line ends.
+
+    One slow line through a pipe is handed on at once, a fast stream in full batches. A person at a keyboard sees a
+    prompt.
+
+    Args:
+        path: the file.
+        most: lines in a batch.
+
+    Raises:
+        InputError: it cannot be read, or a line is not UTF-8; the lines before it have been handed on.
+    """
+    number = 0
+    for lines in _arriving(path):
+        batch = []
+        for raw in lines:
+            number += 1
+            raw = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
+            try:
+                batch.append(raw.decode("utf-8").removesuffix("\r"))
+            except UnicodeDecodeError as error:
+                if batch:
+                    yield batch
+                name = "standard input" if path is None else path
+                wrong = f"not UTF-8 (byte {error.start + 1}: 0x{raw[error.start]:02x}); save it as UTF-8"
+                raise InputError(f"{name}, line {number}: {wrong}") from None
+            if len(batch) == most:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+
+def lines_of(path: str | os.PathLike) -> Iterator[str]:
+    """Yields the lines of a UTF-8 file one at a time, without their line ends.
 
     Raises:
         InputError: it cannot be read, or a line is not UTF-8.
     """
-    name = "standard input" if path is None else path
+    for batch in batches(path, CHUNK):
+        yield from batch
+
+
+def _arriving(path: str | os.PathLike | None) -> Iterator[list[bytes]]:
+    """Yields what has come so far, cut into lines; it waits only where nothing has."""
+    if path is None and sys.stdin is None:
+        raise InputError("there is no standard input; give texts or --input")
+    prompt = "> " if path is None and sys.stdin.isatty() else ""
+    rest = b""
     try:
-        stream = _standard_input() if path is None else open(path, "rb")  # noqa: SIM115 - closed with the process
+        with contextlib.nullcontext(sys.stdin.buffer) if path is None else open(path, "rb") as stream:
+            while True:
+                if prompt and not rest:
+                    print(prompt, end="", file=sys.stderr, flush=True)
+                chunk = stream.read1(CHUNK)
+                if not chunk:
+                    break
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield lines
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    for number, raw in enumerate(stream, start=1):
-        try:
-            raw = raw.removeprefix(codecs.BOM_UTF8) if number == 1 else raw
-            yield raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
-        except UnicodeDecodeError as error:
-            wrong = f"not UTF-8 (byte {error.start + 1}: 0x{raw[error.start]:02x}); save it as UTF-8"
-            raise InputError(f"{name}, line {number}: {wrong}") from None
-
-
-def prompted(lines: Iterator[str]) -> Iterator[str]:
-    """Shows a prompt before each line that a person types."""
-    while True:
-        print("> ", end="", file=sys.stderr, flush=True)
-        try:
-            yield next(lines)
-        except StopIteration:
-            print(file=sys.stderr)
-            return
-
-
-def batches(lines: Iterable[str], most: int, wait: bool) -> Iterator[list[str]]:
-    """Groups lines. Unless told to wait for a full batch, it hands on what has come so far.
-
-    So one slow line through a pipe is answered at once, and a fast stream in full batches.
-    """
-    if wait or most == 1:
-        lines = iter(lines)
-        while batch := [line for _, line in zip(range(most), lines, strict=False)]:
-            yield batch
-        return
-    waiting: queue.Queue = queue.Queue(maxsize=most)
-
-    def read() -> None:
-        try:
-            for line in lines:
-                waiting.put(line)
-            waiting.put(None)
-        except Exception as error:  # whatever it is, the reader of the queue must not wait for ever
-            waiting.put(error)
-
-    threading.Thread(target=read, daemon=True).start()
-    while isinstance(item := waiting.get(), str):
-        batch = [item]
-        with contextlib.suppress(queue.Empty):
-            while len(batch) < most and isinstance(item := waiting.get_nowait(), str):
-                batch.append(item)
-        yield batch
-        if not isinstance(item, str):
-            break
-    if item is not None:
-        raise item
+        raise InputError(f"{path or 'standard input'}: cannot be read ({error.strerror})") from None
+    if rest:
+        yield [rest]
+    if prompt:
+        print(file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -2,12 +2,12 @@
 
 import contextlib
 import errno
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import types
 from pathlib import Path
 
@@ -374,7 +374,7 @@ import sys
 sys.orig_argv = [sys.executable, "-m", "keras_seq2seq"]
 from keras_seq2seq import __main__, streams
 def repeat(arguments):
-    for batch in streams.batches(streams.lines_of(None), 8, wait=False):
+    for batch in streams.batches(None, 8):
         print(*batch, flush=True)
 sys.exit(__main__.run_command(repeat, []))
 """
@@ -428,7 +428,7 @@ def test_a_person_at_a_terminal_sees_a_prompt(echo, monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("arguments", "prompts"),
-    [([], 3), (["a"], 0), (["--input", "questions"], 0)],
+    [([], 2), (["a"], 0), (["--input", "questions"], 0)],
     ids=str,
 )
 def test_there_is_a_prompt_where_somebody_types_and_nowhere_else(echo, there, ask, arguments, prompts):
@@ -469,67 +469,67 @@ sys.exit(__main__.run_command(work, []))
 
 # Lines in batches
 
-LINES = [str(number) for number in range(10)]
+
+@pytest.fixture
+def pipe(monkeypatch):
+    """Puts a pipe in the place of standard input; returns the end to write to."""
+    read, write = os.pipe()
+    with open(read, encoding="utf-8") as stdin, open(write, "wb", buffering=0) as end:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        yield end
 
 
-def test_who_waits_gets_full_batches():
-    assert list(streams.batches(iter(LINES), 4, wait=True)) == [LINES[:4], LINES[4:8], LINES[8:]]
-    assert list(streams.batches(iter(LINES), 1, wait=False)) == [[line] for line in LINES]
-    assert list(streams.batches(iter([]), 4, wait=True)) == []
+def test_a_file_comes_in_full_batches(tmp_path):
+    (tmp_path / "lines").write_bytes(b"\xef\xbb\xbf0\n1\r\n2\n\n4")  # begins with a byte-order mark
+    assert list(streams.batches(tmp_path / "lines", 2)) == [["0", "1"], ["2", ""], ["4"]]
+    assert list(streams.lines_of(tmp_path / "lines")) == ["0", "1", "2", "", "4"]
+    (tmp_path / "lines").write_bytes(b"")
+    assert list(streams.batches(tmp_path / "lines", 2)) == []
 
 
-def test_who_does_not_wait_gets_all_lines_in_order():
-    batches = list(streams.batches(iter(LINES * 100), 4, wait=False))
-    assert [line for batch in batches for line in batch] == LINES * 100
-    assert max(map(len, batches)) <= 4
-    assert list(streams.batches(iter([]), 4, wait=False)) == []
+@pytest.mark.parametrize("chunk", [1, 2, 7])
+def test_lines_may_be_cut_anywhere(tmp_path, monkeypatch, chunk):
+    monkeypatch.setattr(streams, "CHUNK", chunk)
+    (tmp_path / "lines").write_text("né\n\nlonger than that\n", encoding="utf-8")
+    assert [line for batch in streams.batches(tmp_path / "lines", 2) for line in batch] == [
+        "né",
+        "",
+        "longer than that",
+    ]
 
 
-def test_one_line_is_handed_on_before_the_next_is_there():
-    more = threading.Event()
-
-    def lines():
-        yield "first"
-        assert more.wait(toys.PATIENCE)
-        yield "second"
-
-    batches = streams.batches(lines(), 4, wait=False)
-    assert next(batches) == ["first"]
-    more.set()
-    assert list(batches) == [["second"]]
+def test_what_has_come_is_handed_on_before_more_is_there(pipe):
+    batches = streams.batches(None, 2)
+    pipe.write(b"0\n1\n2\nhal")
+    assert [next(batches), next(batches)] == [["0", "1"], ["2"]]
+    pipe.write(b"f\n")
+    assert next(batches) == ["half"]
+    pipe.write(b"the last")
+    pipe.close()
+    assert list(batches) == [["the last"]]
 
 
-@pytest.mark.parametrize("wait", [True, False])
-def test_a_bad_line_is_an_error_behind_the_good_ones(wait):
-    def lines():
-        yield from LINES[:6]
-        raise InputError("bad")
-
+def test_a_bad_line_is_an_error_behind_the_good_ones(pipe):
+    pipe.write(b"0\n1\n2\n\xff\n4\n")
     seen = []
-    with pytest.raises(InputError, match="bad"):
-        for batch in streams.batches(lines(), 2, wait):
+    with pytest.raises(InputError, match="standard input, line 4: not UTF-8"):
+        for batch in streams.batches(None, 2):
             seen += batch
-    assert seen == LINES[:6]
+    assert seen == ["0", "1", "2"]
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_an_input_that_breaks_off_does_not_hang():
-    def lines():
-        yield "a"
-        raise OSError(errno.EIO, "Input/output error")
+def test_an_input_that_breaks_off_is_an_error(monkeypatch):
+    class BreaksOff(io.BytesIO):
+        def read1(self, size):
+            if not self.tell():
+                return super().read1(2)
+            raise OSError(errno.EIO, "Input/output error")
 
-    caught = []
-
-    def read():
-        try:
-            list(streams.batches(lines(), 2, wait=False))
-        except OSError as error:
-            caught.append(error.errno)
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    reader.join(10)  # it takes no time, or for ever
-    assert caught == [errno.EIO]
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(BreaksOff(b"a\nb")))
+    batches = streams.batches(None, 2)
+    assert next(batches) == ["a"]
+    with pytest.raises(InputError, match=r"^standard input: cannot be read \(Input/output error\)$"):
+        next(batches)
 
 
 # evaluate and export
