@@ -5,7 +5,7 @@ A strategy is a small frozen object that is called with the decoder's `step`. To
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -28,6 +28,7 @@ class Task:
         end: id of the token that ends a target; None: every row runs to `max_length`.
         max_length: the most tokens to say, `<end>` included.
         rows: `(batch,)` int32: the number of each row in the whole input, whatever batch it came in.
+        never: ids of tokens that are not for saying: `<pad>`, `<q>` and `<a>`.
     """
 
     step: Step
@@ -36,12 +37,13 @@ class Task:
     end: int | None
     max_length: int | tf.Tensor
     rows: tf.Tensor
+    never: Sequence[int] = (0,)
 
 
-def token_log_probabilities(logits: tf.Tensor) -> tf.Tensor:
-    """Returns `log softmax(logits)`, with `<pad>` (0) ruled out: it is not something to say."""
-    log_probabilities = tf.nn.log_softmax(logits)
-    return tf.concat([tf.fill(tf.shape(logits[..., :1]), NEVER), log_probabilities[..., 1:]], axis=-1)
+def token_log_probabilities(logits: tf.Tensor, never: Sequence[int] = (0,)) -> tf.Tensor:
+    """Returns `log softmax(logits)`, with the tokens `never` ruled out; the others do not get their share."""
+    ruled_out = tf.reduce_any(tf.range(tf.shape(logits)[-1])[:, None] == tf.constant(never), axis=1)
+    return tf.where(ruled_out, NEVER, tf.nn.log_softmax(logits))
 
 
 class TokenByToken:
@@ -67,7 +69,7 @@ class TokenByToken:
 
         def say_one(time, token, finished, total, state, said):
             logits, state = task.step(token, state)
-            log_probabilities = token_log_probabilities(logits)
+            log_probabilities = token_log_probabilities(logits, task.never)
             token = tf.where(finished, 0, self.choose(log_probabilities, time, task.rows))
             gained = tf.gather(log_probabilities, token, batch_dims=1)
             total += tf.where(finished, 0.0, gained)
@@ -110,8 +112,8 @@ class Sampling(TokenByToken):
     def __post_init__(self) -> None:
         if not 0 < self.temperature < float("inf"):
             raise InputError(f"temperature is {self.temperature}; it must be a finite number above 0")
-        if self.top_k < 0:
-            raise InputError(f"top-k is {self.top_k}; it must be 0 (all tokens) or more")
+        if not 0 <= self.top_k <= LARGEST:
+            raise InputError(f"top-k is {self.top_k}; it must be from 0 (all tokens) to {LARGEST}")
         if not 0 <= self.seed <= LARGEST:
             raise InputError(f"seed is {self.seed}; it must be from 0 to {LARGEST}")
 
@@ -128,7 +130,8 @@ class Sampling(TokenByToken):
 
         # The Gumbel-max trick: the argmax of log-probabilities with Gumbel noise is a draw from them.
         gumbel = -tf.math.log(-tf.math.log(tf.map_fn(noise, rows, fn_output_signature=tf.float32)))
-        return tf.argmax(log_probabilities / max(self.temperature, 1e-30) + gumbel, axis=-1, output_type=tf.int32)
+        temperature = min(max(self.temperature, 1e-30), 1e30)  # a float32
+        return tf.argmax(log_probabilities / temperature + gumbel, axis=-1, output_type=tf.int32)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,12 +152,12 @@ class Beam:
     length_penalty: float = 0.6
 
     def __post_init__(self) -> None:
-        if not 1 <= self.nbest <= self.width:
+        if not 1 <= self.nbest <= self.width <= LARGEST:
             raise InputError(
-                f"beam {self.width} with n-best {self.nbest}: both must be 1 or more, n-best not above beam"
+                f"beam {self.width} with n-best {self.nbest}: both must be from 1 to {LARGEST}, n-best not above beam"
             )
-        if not -float("inf") < self.length_penalty < float("inf"):
-            raise InputError(f"length penalty is {self.length_penalty}; it must be a finite number")
+        if not -10 <= self.length_penalty <= 10:  # beyond that a float32 may not hold what comes out
+            raise InputError(f"length penalty is {self.length_penalty}; it must be from -10 to 10")
 
     def __call__(self, task: Task) -> tuple[tf.Tensor, tf.Tensor]:
         """Searches until every answer in every beam has ended.
@@ -172,7 +175,7 @@ class Beam:
             time, token, finished, length, total, state, said = before
             logits, state = task.step(tf.reshape(token, [-1]), state)
             vocabulary = tf.shape(logits)[-1]
-            gained = tf.reshape(token_log_probabilities(logits), [batch, self.width, vocabulary])
+            gained = tf.reshape(token_log_probabilities(logits, task.never), [batch, self.width, vocabulary])
             # A finished answer goes on as itself: with padding, at no cost.
             itself = tf.where(tf.range(vocabulary) == 0, 0.0, NEVER)
             candidates = total[..., None] + tf.where(finished[..., None], itself, gained)
@@ -194,7 +197,7 @@ class Beam:
 
         token = tf.fill([batch, self.width], task.start)
         # All beams start the same, so at first only one of them may count.
-        total = tf.tile([[0.0] + [NEVER] * (self.width - 1)], [batch, 1])
+        total = tf.tile(tf.where(tf.range(self.width) == 0, 0.0, NEVER)[None], [batch, 1])
         said = tf.zeros([batch, self.width, task.max_length], tf.int32)
         loop = (tf.constant(0), token, token < 0, tf.zeros_like(token), total, list(task.state), said)
         *_, total, _, said = tf.while_loop(going_on, say_one, loop)

@@ -18,7 +18,7 @@ from keras_seq2seq.pretrained import freeze_embeddings
 from keras_seq2seq.recurrent import Dropout, MakeCell
 from keras_seq2seq.replicas import require_supported_strategy
 from keras_seq2seq.scheduled_sampling import mix_in_own_tokens, probability_of
-from keras_seq2seq.vocabulary import ANSWER, END, Vocabulary
+from keras_seq2seq.vocabulary import ANSWER, END, PAD, QUESTION, Vocabulary
 
 FORMAT = 2  # of what `get_config` returns; one more whenever older code could not read it
 OWN_PARTS = ("make_cell", "make_attention")
@@ -79,6 +79,13 @@ class Seq2Seq(TextInTextOut, Learning, SameOnBothKeras, keras.Model):
         """How far training has come: counters of callbacks and the like, saved with the model."""
         return self._progress.value
 
+    @property
+    def never_said(self) -> list[int]:
+        """Ids of the tokens that no answer has. The notebook's own model ends nothing, and does say `<a>`."""
+        known = self.target_vocabulary.tokens
+        tokens = (PAD, QUESTION, ANSWER) if END in known else (PAD,)
+        return [known.index(token) for token in tokens if token in known]
+
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
         return self.logits_and_attention(inputs, training)[0]
 
@@ -106,6 +113,7 @@ class Seq2Seq(TextInTextOut, Learning, SameOnBothKeras, keras.Model):
             lambda token, state: self.decoder.step(token, state, memory),
             probability_of(self.config, tf.convert_to_tensor(self.optimizer.iterations)),
             self.coin.uniform,
+            self.never_said,
         )
 
     def generate_ids(
@@ -137,6 +145,7 @@ class Seq2Seq(TextInTextOut, Learning, SameOnBothKeras, keras.Model):
             end=self.target_vocabulary.id_of(END),
             max_length=self.answer_limit if max_length is None else max_length,
             rows=tf.range(tf.shape(source)[0]) if rows is None else rows,
+            never=self.never_said,
         )
         return strategy(task)
 

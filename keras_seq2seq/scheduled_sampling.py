@@ -1,6 +1,6 @@
 """Scheduled sampling: in training, too, the decoder sometimes reads what it said itself (Bengio et al., 2015)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -19,7 +19,12 @@ def probability_of(config: Configuration, update: tf.Tensor) -> tf.Tensor:
 
 
 def mix_in_own_tokens(
-    decoder_input: tf.Tensor, state: State, step: Step, probability: tf.Tensor, coin: Callable[[tf.Tensor], tf.Tensor]
+    decoder_input: tf.Tensor,
+    state: State,
+    step: Step,
+    probability: tf.Tensor,
+    coin: Callable[[tf.Tensor], tf.Tensor],
+    never: Sequence[int] = (0,),
 ) -> tf.Tensor:
     """Lets the model say the target and replaces true tokens by its own likeliest ones, from left to right.
 
@@ -31,6 +36,7 @@ def mix_in_own_tokens(
         step: the decoder's: see `decoding.Task`.
         probability: of taking the model's own token.
         coin: maps a shape to numbers drawn evenly from 0 to 1.
+        never: see `decoding.Task`.
 
     Returns:
         `(batch, time)` int32 ids.
@@ -40,7 +46,7 @@ def mix_in_own_tokens(
 
     def say_one(time, token, state, read):
         logits, state = step(token, state)
-        said = tf.argmax(token_log_probabilities(logits), axis=-1, output_type=token.dtype)
+        said = tf.argmax(token_log_probabilities(logits, never), axis=-1, output_type=token.dtype)
         token = tf.where(own_turn[time], said, true_tokens[time])
         return time + 1, token, state, read.write(time, token)
 

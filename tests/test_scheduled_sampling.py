@@ -76,7 +76,7 @@ def test_the_models_own_tokens_are_the_ones_it_would_say():
     own = [decoder_input[:, 0]]
     for time in range(1, 4):
         logits, state = model.decoder.step(own[-1], state, memory)
-        said = tf.argmax(logits[:, 1:], axis=-1, output_type=tf.int32) + 1
+        said = tf.argmax(tf.where(np.isin(range(10), [0, 2, 3]), -np.inf, logits), axis=-1, output_type=tf.int32)
         own.append(tf.where(decoder_input[:, time] == 0, 0, said))
     own = tf.stack(own, axis=1)
     assert (own != decoder_input).numpy().any()
