@@ -10,7 +10,7 @@ from keras_seq2seq.config import Configuration
 from keras_seq2seq.decoding import State
 from keras_seq2seq.encoder import Half, embedding_layer, level_name
 from keras_seq2seq.framework import keras, require_same_keras
-from keras_seq2seq.recurrent import MakeCell, make_rnn, run_over_time
+from keras_seq2seq.recurrent import MakeCell, make_rnn, run_over_time, structured
 
 Memory = tuple[tf.Tensor, tf.Tensor]
 Run = Callable[[keras.layers.RNN, tf.Tensor, State], tuple[tf.Tensor, State]]
@@ -61,7 +61,7 @@ class Decoder(Half):
     Returns:
         logits `(batch, target_time, vocabulary_size)` float32, the final state, and the attention's weights
         `(batch, target_time, source_time)` or None. At padding the recurrent output is zero, as in TensorFlow 1's
-        `dynamic_rnn`, so without attention the logits there are the projection's bias.
+        `dynamic_rnn`, so without attention and tied embeddings the logits there are the projection's bias.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Decoder(Half):
         """
 
         def once(rnn: keras.layers.RNN, inputs: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-            output, state = rnn.cell(inputs[:, 0], state, training=False)
+            output, state = rnn.cell(inputs[:, 0], structured(state, rnn.cell), training=False)
             return output[:, None], list(tf.nest.flatten(state))
 
         logits, state, _ = self._say(token[:, None], state, memory, once, training=False)

@@ -81,6 +81,8 @@ class DropoutCell(keras.layers.Layer):
         self.dropout = dropout
         self.state_size = cell.state_size
         self.output_size = getattr(cell, "output_size", tf.nest.flatten(cell.state_size)[0])
+        if hasattr(cell, "get_initial_state"):
+            self.get_initial_state = cell.get_initial_state
 
     def build(self, input_shape: Any) -> None:
         if not self.cell.built:
@@ -121,6 +123,11 @@ def make_rnn(config: Configuration, stream: str, make_cell: MakeCell | None = No
     return keras.layers.RNN(cell, return_sequences=True, return_state=True, zero_output_for_mask=True)
 
 
+def structured(state: list[tf.Tensor], cell: keras.layers.Layer) -> list:
+    """Returns a flat state as its cell wants it: in lists within the list, where cells are stacked in one."""
+    return tf.nest.pack_sequence_as(cell.state_size, state) if tf.nest.is_nested(cell.state_size) else state
+
+
 def run_over_time(
     rnn: keras.layers.RNN, inputs: tf.Tensor, mask: tf.Tensor, state: list[tf.Tensor] | None, training: bool
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -132,6 +139,7 @@ def run_over_time(
     if training and isinstance(rnn.cell, DropoutCell):
         rnn.cell.dropout.next_draw()
     # The mask is passed by hand: the one that Keras attaches by itself gets lost on the way in some Keras versions.
-    outputs, *state = rnn(inputs, initial_state=state, mask=mask, training=training)
+    start = None if state is None else structured(state, rnn.cell)
+    outputs, *state = rnn(inputs, initial_state=start, mask=mask, training=training)
     # Without the mask that Keras 3 hangs on the outputs, and would warn about in every layer that does not use it.
     return tf.identity(outputs), list(tf.nest.flatten(state))

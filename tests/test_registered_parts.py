@@ -48,6 +48,12 @@ def two_gates(units):
     return keras.layers.GRUCell(units, reset_after=False)
 
 
+@keras.utils.register_keras_serializable("own")
+def two_storeys(units):
+    """Makes a cell whose state is a list of lists."""
+    return keras.layers.StackedRNNCells([keras.layers.LSTMCell(units), keras.layers.GRUCell(units)])
+
+
 def trained(**parts):
     keras.utils.set_random_seed(1)
     config = Configuration(embedding_dim=4, units=6, embedding_stddev=0.5, layers=2, recurrent_dropout=0.2)
@@ -66,7 +72,12 @@ SOURCE = toys.padded([[2, 5, 6], [2, 9]])
 
 @pytest.mark.parametrize(
     "parts",
-    [{"make_cell": LeakyCell}, {"make_attention": FirstToken}, {"make_cell": two_gates, "make_attention": FirstToken}],
+    [
+        {"make_cell": LeakyCell},
+        {"make_cell": two_storeys},
+        {"make_attention": FirstToken},
+        {"make_cell": two_gates, "make_attention": FirstToken},
+    ],
 )
 def test_they_learn_and_answer_and_are_saved(parts, tmp_path):
     model = trained(**parts)
