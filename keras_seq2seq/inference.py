@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from keras_seq2seq.batching import add_question, teacher_forcing
+from keras_seq2seq.config import InputError
 from keras_seq2seq.decoding import GREEDY, NEVER, Strategy
 from keras_seq2seq.losses import token_crossentropy
 
@@ -56,16 +57,19 @@ class TextInTextOut:
 
         Returns:
             for each text its (answer, log-probability) pairs, best first.
+
+        Raises:
+            InputError: the model's numbers are not finite.
+            TypeError: `texts` is one text, not a list.
         """
-        if isinstance(texts, str):
-            raise TypeError("predict wants a list of texts; put the one text into a list")
+        _require_lists(texts)
         answer, results = self.text_function(strategy), []
         for start in range(0, len(texts), batch_size):
             part = tf.constant(list(texts[start : start + batch_size]), tf.string)
             answers, log_probabilities = answer(part, tf.range(len(part)) + first_row + start)
             if not tf.reduce_all(tf.math.is_finite(log_probabilities[:, 0])):
-                raise ValueError(
-                    "The model's numbers are NaN: its training ran away. Train it with a lower learning rate."
+                raise InputError(
+                    "the model's numbers are NaN: its training ran away; train it with a lower learning rate"
                 )
             for row in zip(answers.numpy(), log_probabilities.numpy(), strict=True):
                 results.append([(text.decode(), float(p)) for text, p in zip(*row, strict=True) if p > NEVER])
@@ -75,25 +79,41 @@ class TextInTextOut:
         """Answers texts, in their order: the best answer of each. See `predict_nbest` for odd inputs."""
         return [answers[0][0] for answers in self.predict_nbest(texts, strategy, batch_size)]
 
-    def score(self, sources: Sequence[str], targets: Sequence[str]) -> tuple[list[list[float]], list[float]]:
+    def score(
+        self, sources: Sequence[str], targets: Sequence[str], batch_size: int = 128
+    ) -> tuple[list[list[float]], list[float]]:
         """Returns how likely given answers are: natural log-probabilities, `<end>` included.
 
         Args:
             sources: texts.
             targets: the answer to each.
+            batch_size: answers scored at once; it changes nothing but speed and memory.
 
         Returns:
             for each answer, the log-probability of each of its tokens; and their sum.
+
+        Raises:
+            TypeError: one of the two is one text, not a list.
+            ValueError: there are not as many answers as texts.
         """
-        if not len(sources):
-            return [], []
-        source = self.source_vocabulary.encode(tf.constant(list(sources), tf.string))[:, : self.config.max_length]
-        target = self.target_vocabulary.encode(tf.constant(list(targets), tf.string))
-        decoder_input, labels = teacher_forcing(target, self.target_vocabulary, self.config.as_published)
-        source = add_question(source, self.source_vocabulary)
-        logits = self((source.to_tensor(), decoder_input.to_tensor()), training=False)
-        surprise = token_crossentropy(labels.to_tensor(), logits)
-        tokens = [
-            [-float(value) for value in row] for row in tf.RaggedTensor.from_tensor(surprise, labels.row_lengths())
-        ]
+        _require_lists(sources, targets)
+        if len(sources) != len(targets):
+            raise ValueError(f"{len(sources)} sources, but {len(targets)} targets: give one answer to each text")
+        tokens: list[list[float]] = []
+        for part in (slice(start, start + batch_size) for start in range(0, len(sources), batch_size)):
+            source, target = (tf.constant(list(side[part]), tf.string) for side in (sources, targets))
+            source = add_question(
+                self.source_vocabulary.encode(source)[:, : self.config.max_length], self.source_vocabulary
+            )
+            target = self.target_vocabulary.encode(target)
+            decoder_input, labels = teacher_forcing(target, self.target_vocabulary, self.config.as_published)
+            logits = self((source.to_tensor(), decoder_input.to_tensor()), training=False)
+            surprise = token_crossentropy(labels.to_tensor(), logits)
+            rows = tf.RaggedTensor.from_tensor(surprise, labels.row_lengths())
+            tokens += [[-float(value) for value in row] for row in rows]
         return tokens, [sum(row) for row in tokens]
+
+
+def _require_lists(*sides: Sequence[str]) -> None:
+    if any(isinstance(side, str) for side in sides):
+        raise TypeError("this takes a list of texts; put the one text into a list")

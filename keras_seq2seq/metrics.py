@@ -11,7 +11,9 @@ from keras_seq2seq.config import InputError
 from keras_seq2seq.corpora import Pair
 from keras_seq2seq.decoding import GREEDY, Strategy
 from keras_seq2seq.model import Seq2Seq
-from keras_seq2seq.vocabulary import tokens_of
+from keras_seq2seq.vocabulary import UNKNOWN, tokens_of
+
+NAMELESS = "\ue000"  # a character that Unicode leaves to private use
 
 
 def edit_distances(answers: Sequence[list[str]], references: Sequence[list[str]]) -> list[int]:
@@ -77,13 +79,16 @@ def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strateg
         forcing, over all references), the rates of `error_rates` and, with `sacrebleu`, `bleu` and `chrf`.
 
     Raises:
-        InputError: a reference has no token in the model's way of cutting texts.
+        InputError: a reference has no token in the model's way of cutting texts, or there is none.
     """
+    if not references or not all(references.values()):
+        raise InputError("there is nothing to measure: give at least one source, and each an answer")
     pairs: list[Pair] = [(source, target) for source, targets in references.items() for target in targets]
     everything = dataclasses.replace(model.config, max_length=1_000_000, batch_size=128, length_buckets=8)
     examples = encode_pairs(pairs, model.source_vocabulary, model.target_vocabulary, everything)
     if len(examples.pairs) < len(pairs):
-        source, target = next(pair for pair in pairs if pair not in set(examples.pairs))
+        kept = set(examples.pairs)
+        source, target = next(pair for pair in pairs if pair not in kept)
         raise InputError(f"the pair {source!r}, {target!r} has no {everything.target_tokens} token on a side")
     # As in an answer, no more of a source is read than the model was trained to read, `<q>` and that many tokens.
     examples = examples._replace(source=examples.source[:, : 1 + model.config.max_length])
@@ -93,8 +98,10 @@ def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strateg
 
     vocabulary = model.target_vocabulary
     said = model.predict_text(list(references), strategy)
-    answers = [tokens_of([text], vocabulary.unit)[0] for text in said]
-    right = [tokens_of(targets, vocabulary.unit) for targets in references.values()]
+    # One token, whatever the unit, that no reference has: what the model could not name is wrong once.
+    answers = tokens_of([text.replace(UNKNOWN, NAMELESS) for text in said], vocabulary.unit)
+    cut = iter(tokens_of([target for _, target in pairs], vocabulary.unit))
+    right = [[next(cut) for _ in targets] for targets in references.values()]
     joined = [[" ".join(reference) for reference in choices] for choices in right]
     return {
         "sources": len(references),

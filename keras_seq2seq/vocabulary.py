@@ -78,7 +78,7 @@ class Vocabulary:
         self._special_ids = [self.tokens.index(token) for token in SPECIAL if token in self.tokens]
         # As objects: NumPy's own strings end before their last NULs.
         names = np.array([token.encode() for token in self.tokens], dtype=object)
-        # Without `<unk>`, as in the notebook's dictionary, an unknown token is passed over like padding.
+        # Without `<unk>`, as in the notebook's dictionary, an unknown token is passed over.
         unknown = self.tokens.index(UNKNOWN) if UNKNOWN in self.tokens else 0
         # Made eagerly, even where a graph is being traced: the tables outlive that graph.
         with tf.init_scope():
@@ -117,10 +117,10 @@ class Vocabulary:
         """
         tokens = tokenize(texts, self.unit)
         ids = tf.cast(self.table.lookup(tokens.values), tf.int32)
-        if UNKNOWN in self.tokens:
-            special = tf.reduce_any(ids[:, None] == tf.constant(self._special_ids), axis=1)
-            ids = tf.where(special, self.tokens.index(UNKNOWN), ids)
-        return tokens.with_values(ids)
+        if UNKNOWN not in self.tokens:
+            return tf.ragged.boolean_mask(tokens.with_values(ids), tokens.with_values(ids != 0))
+        special = tf.reduce_any(ids[:, None] == tf.constant(self._special_ids), axis=1)
+        return tokens.with_values(tf.where(special, self.tokens.index(UNKNOWN), ids))
 
     def decode(self, ids: tf.Tensor) -> tf.Tensor:
         """Turns `(batch, time)` ids into `(batch,)` strings: up to the first `<end>`, special tokens left out.

@@ -4,12 +4,13 @@ import math
 import random
 
 import hypothesis
+import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import strategies as some
 from text_toys import ACCENT, CHAR_PAIRS, FAMILY, WORD_PAIRS, char_model, word_model
 
-from keras_seq2seq import GREEDY, Beam, Configuration, Sampling, Seq2Seq
+from keras_seq2seq import GREEDY, Beam, Configuration, InputError, Sampling, Seq2Seq
 from keras_seq2seq.training import build_vocabularies
 
 BANANA, WATER = (source for source, _ in WORD_PAIRS)
@@ -112,6 +113,23 @@ def test_an_unknown_word_does_not_stop_a_model_without_a_word_for_it():
     model = Seq2Seq(config, *build_vocabularies(WORD_PAIRS, config), answer_limit=4).create_weights()
     answers = model.predict_text(["what is love", "love", BANANA])
     assert [isinstance(answer, str) for answer in answers] == [True] * 3
+
+
+def test_without_a_word_for_it_an_unknown_word_is_passed_over_from_either_side():
+    config = Configuration(as_published=True, bidirectional=True)
+    model = Seq2Seq(config, *build_vocabularies(WORD_PAIRS, config), answer_limit=4).create_weights()
+    with_love, without = (model.score([text], [YELLOW])[1] for text in ("what love is the color", "what is the color"))
+    assert with_love == pytest.approx(without, abs=1e-6)
+
+
+def test_no_answer_has_a_token_that_only_begins_sentences():
+    model = word_model()
+    assert [model.target_vocabulary.tokens[number] for number in model.never_said] == ["<pad>", "<q>", "<a>"]
+    published = Configuration(as_published=True)
+    assert Seq2Seq(published, *build_vocabularies(WORD_PAIRS, published)).never_said == [0]
+    # Wilder than this no draw is: each token has the same chance.
+    ids, _ = model.generate_ids(tf.fill([500, 3], 2), Sampling(temperature=1e6), max_length=8)
+    assert not np.isin(ids, model.never_said[1:]).any()
 
 
 def test_of_a_long_text_the_first_tokens_are_read():
@@ -220,6 +238,22 @@ def test_scores_do_not_depend_on_the_company():
         assert together[1][number] == pytest.approx(total, abs=1e-5)
 
 
+def test_the_batch_size_changes_no_score():
+    sources, targets = ["cat", "tack", FAMILY], ["K AE T", "T", "K T T AE K"]
+    model = char_model()
+    together, one_by_one = (model.score(sources, targets, batch_size) for batch_size in (128, 1))
+    assert together[1] == pytest.approx(one_by_one[1], abs=1e-5)
+    assert [len(row) for row in together[0]] == [len(row) for row in one_by_one[0]] == [4, 2, 6]
+
+
+def test_scores_are_of_one_target_for_each_source():
+    with pytest.raises(ValueError, match="1 sources, but 3 targets"):
+        word_model().score([BANANA], [YELLOW, YELLOW, HYDROGEN])
+    for sides in ((BANANA, [YELLOW]), ([BANANA], YELLOW)):
+        with pytest.raises(TypeError, match="list of texts"):
+            word_model().score(*sides)
+
+
 def test_no_texts_have_no_scores():
     assert word_model().score([], []) == ([], [])
 
@@ -230,7 +264,7 @@ def test_a_model_whose_numbers_have_run_away_says_so():
     known_by_heart = tf.identity(bias)
     bias.assign(known_by_heart * math.nan)
     try:
-        with pytest.raises(ValueError, match=r"(?i)nan"):
+        with pytest.raises(InputError, match="numbers are NaN"):
             word_model().predict_nbest([BANANA])
     finally:
         bias.assign(known_by_heart)

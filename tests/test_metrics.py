@@ -268,6 +268,21 @@ def test_what_was_too_long_to_train_on_is_measured(model):
     assert found["loss"] == pytest.approx(-sum(map(sum, tokens)) / (18 + 6), rel=1e-5)
 
 
+@pytest.mark.parametrize("unit", ["word", "char", "space"])
+def test_what_the_model_cannot_name_is_one_wrong_token(model, monkeypatch, unit):
+    # As text, `<unk>` has five characters; as a word, no angle brackets.
+    monkeypatch.setattr(model.target_vocabulary, "unit", unit)
+    monkeypatch.setattr(model, "predict_text", lambda sources, strategy: ["<unk>"])
+    found = evaluate(model, {BANANA: ["unk" if unit == "word" else "u"]})
+    assert (found["exact_match"], found["token_error_rate"]) == (0, 100)
+
+
+@pytest.mark.parametrize("references", [{}, {BANANA: []}])
+def test_nothing_to_measure(model, references):
+    with pytest.raises(InputError, match="there is nothing to measure"):
+        evaluate(model, references)
+
+
 @pytest.mark.parametrize(
     ("references", "named"),
     [({BANANA: [YELLOW], "?!": ["yes"]}, "'?!', 'yes'"), ({BANANA: [YELLOW, "..."]}, f"{BANANA!r}, '...'")],
