@@ -40,6 +40,9 @@ COMMANDS = {"train": train, "predict": asking.predict, "evaluate": asking.evalua
 
 def run_command(command: Callable[..., None], arguments: Sequence[str], **options: str) -> int:
     """Runs one command and turns what went wrong into one line on stderr and an exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the process lives
     try:
         command(arguments, **options)
         sys.stdout.flush()
@@ -61,7 +64,10 @@ def run_command(command: Callable[..., None], arguments: Sequence[str], **option
         # TensorFlow's own class cannot be named here without importing TensorFlow.
         if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":
             raise
-        print("error: out of memory; choose smaller sizes (--units, --embedding-dim, --batch-size)", file=sys.stderr)
+        print(
+            "error: out of memory; choose smaller sizes (--units, --embedding-dim, --batch-size, --beam)",
+            file=sys.stderr,
+        )
         return BAD_INPUT
     return 0
 

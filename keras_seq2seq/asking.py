@@ -129,7 +129,7 @@ def _add_search_options(parser: argparse.ArgumentParser) -> None:
 def _split_run(arguments: list[str]) -> tuple[str, list[str]]:
     """Tells the run from the texts: it comes first and is `latest`, a folder, a `.keras` file or a path."""
     first = arguments[0] if arguments else ""
-    path = Path(first).is_dir() or first.endswith(".keras") or (os.sep in first and " " not in first)
+    path = os.path.isdir(first) or first.endswith(".keras") or (os.sep in first and " " not in first)
     if first and (first == "latest" or path):
         return first, arguments[1:]
     return "latest", arguments

@@ -12,6 +12,7 @@ Importing this module only settles the rule. TensorFlow itself is imported when 
 import contextlib
 import logging
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -26,9 +27,8 @@ TRUE = ("1", "true", "True")  # the values that TensorFlow takes for yes
 
 def started_by_our_command() -> bool:
     """Says whether the program is our `train.py`, `python -m keras_seq2seq` or `keras-seq2seq`."""
-    if "-m" in sys.orig_argv[1:]:
-        module = sys.orig_argv[1:][sys.orig_argv[1:].index("-m") + 1 :][:1]
-        return module == ["keras_seq2seq"]
+    if sys.argv[:1] == ["-m"]:  # until Python has found the module; its name may follow other letters, as in `-um`
+        return re.sub(r"^-\w*?m", "", sys.orig_argv[-len(sys.argv)]) == "keras_seq2seq"
     program = Path(sys.argv[0]) if sys.argv and sys.argv[0] else Path()
     train = Path(__file__).resolve().parent.parent / "train.py"
     return program.stem == "keras-seq2seq" or program.resolve() == train
@@ -176,9 +176,14 @@ class SameOnBothKeras:
         self.built = True
 
 
-_OTHER_BACKEND = (
-    "keras_seq2seq needs Keras on TensorFlow, but Keras runs on {} here: unset KERAS_BACKEND or set it to tensorflow."
-)
+class OtherBackend(InputError, ImportError):
+    """Keras does not run on TensorFlow here."""
+
+    def __init__(self, backend: str) -> None:
+        super().__init__(
+            f"keras_seq2seq needs Keras on TensorFlow, but Keras runs on {backend} here: unset KERAS_BACKEND "
+            "or set it to tensorflow"
+        )
 
 
 def _import_keras() -> Any:
@@ -188,11 +193,11 @@ def _import_keras() -> Any:
         return tf_keras
     # Looked at before the import, which fails by itself where that backend is not installed.
     if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
-        raise ImportError(_OTHER_BACKEND.format(os.environ["KERAS_BACKEND"]))
+        raise OtherBackend(os.environ["KERAS_BACKEND"])
     import keras
 
     if keras.backend.backend() != "tensorflow":
-        raise ImportError(_OTHER_BACKEND.format(keras.backend.backend()))
+        raise OtherBackend(keras.backend.backend())
     return keras
 
 

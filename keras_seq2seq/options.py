@@ -31,6 +31,8 @@ class Parser(argparse.ArgumentParser):
         # Options may stand between texts; behind `--` nothing is one, which only the plain parser understands.
         parse = self.parse_known_args if "--" in arguments[0] else self.parse_known_intermixed_args
         values, rest = parse(*arguments)
+        if rest and not rest[0].startswith("-"):
+            raise InputError(f"{rest[0]!r} is one argument too many; see --help")
         if rest:
             flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
             raise InputError(f"unknown option {rest[0]}; {suggest(rest[0].split('=')[0], flags)}")

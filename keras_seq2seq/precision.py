@@ -17,8 +17,7 @@ from keras_seq2seq.framework import keras, keras_major
 def layers_of_precision(precision: str) -> Iterator[None]:
     """Lets the layers made within compute in `precision`: `float32`, `bfloat16` or `float16`."""
     before = keras.mixed_precision.global_policy() if keras_major() == 2 else keras.config.dtype_policy()
-    if precision != "float32":
-        keras.mixed_precision.set_global_policy(f"mixed_{precision}")
+    keras.mixed_precision.set_global_policy(precision if precision == "float32" else f"mixed_{precision}")
     try:
         yield
     finally:

@@ -51,7 +51,7 @@ def load(path: str | os.PathLike) -> Seq2Seq:
             weights = archive.read("model.weights.h5")
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give a run's folder or a .keras file") from None
-    except (OSError, zipfile.BadZipFile, zlib.error, KeyError, ValueError):
+    except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error, KeyError, ValueError):
         raise InputError(f"{path}: is not a whole .keras file; it may be cut short or of another kind") from None
     if description.get("registered_name") != "keras_seq2seq>Seq2Seq":
         raise InputError(f"{path}: holds another kind of model ({description.get('class_name')}), not ours")

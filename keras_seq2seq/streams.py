@@ -84,18 +84,21 @@ def _arriving(path: str | os.PathLike | None) -> Iterator[list[bytes]]:
 
 @contextlib.contextmanager
 def output(path: str | os.PathLike | None) -> Iterator[TextIO]:
-    """Yields standard output, or a file that appears under its name when all is written."""
+    """Yields standard output, or a file that appears under its name when all is written (a pipe is written to)."""
     if path is None:
         # Answers are UTF-8 whatever the terminal's locale: what goes in comes out.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")
         yield sys.stdout
         return
-    unfinished = Path(f"{path}.{os.getpid()}.unfinished")
+    place = os.path.realpath(path)  # where a link leads to
+    whole = os.path.isfile(place) or not os.path.exists(place)  # a pipe or a device cannot be replaced
+    unfinished = Path(f"{place}.{os.getpid()}.unfinished")
     try:
-        with open(unfinished, "w", encoding="utf-8", newline="\n") as file:
+        with open(unfinished if whole else place, "w", encoding="utf-8", newline="\n") as file:
             yield file
-        os.replace(unfinished, path)
+        if whole:
+            os.replace(unfinished, place)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
     finally:

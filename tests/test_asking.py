@@ -332,6 +332,34 @@ def test_the_latest_run_for_every_command(echo, there, ask, monkeypatch):
     assert loaded == ["words"] * 3
 
 
+def test_a_text_longer_than_any_files_name_is_a_text(echo, ask):
+    text = "what is " * 60 + "love"
+    assert said(ask("predict", text), f"0:{text}")
+
+
+def test_the_file_behind_a_link_gets_the_answers(echo, there, ask):
+    (there / "real").write_text("before\n")
+    (there / "link").symlink_to("real")
+    assert said(ask("predict", "a", "--output", "link"))
+    assert ((there / "link").is_symlink(), (there / "real").read_text()) == (True, "0:a\n")
+    assert names(there) == ["link", "real"]
+
+
+def test_a_pipe_is_written_to_and_stays_one(echo, there, ask):
+    os.mkfifo("pipe")
+    reader = subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE)
+    assert said(ask("predict", "a", "--output", "pipe"))
+    assert (reader.communicate(timeout=toys.PATIENCE)[0], (there / "pipe").is_fifo()) == (b"0:a\n", True)
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_closed_stream_is_no_error(echo, there, monkeypatch, stream):
+    # What `>&-` and `2>&-` make of it.
+    monkeypatch.setattr(sys, stream, None)
+    assert run_command(choose, ["predict", "a", "--output", "answers"]) == 0
+    assert (there / "answers").read_text() == "0:a\n"
+
+
 # A pipe, a person, an interruption
 
 
@@ -371,7 +399,7 @@ def test_a_reader_that_has_had_enough_is_no_error():
     # As `... | head -1`, while more lines may still come. The command is the simplest there is, to do without TensorFlow.
     code = """
 import sys
-sys.orig_argv = [sys.executable, "-m", "keras_seq2seq"]
+sys.argv, sys.orig_argv = ["-m"], [sys.executable, "-m", "keras_seq2seq"]
 from keras_seq2seq import __main__, streams
 def repeat(arguments):
     for batch in streams.batches(None, 8):
@@ -452,7 +480,7 @@ def test_ctrl_c_in_the_midst_of_tensorflow_is_one_line_too():
     # TensorFlow complains of results that nobody used, as a Ctrl-C between two operations leaves them.
     code = """
 import sys
-sys.orig_argv = [sys.executable, "-m", "keras_seq2seq"]
+sys.argv, sys.orig_argv = ["-m"], [sys.executable, "-m", "keras_seq2seq"]
 from keras_seq2seq import __main__, framework
 def work(arguments):
     with framework.quiet_start():
@@ -637,6 +665,9 @@ def test_no_run_at_all(there, ask):
         (["predict", "a", "--beam", "2", "--nbest", "0"], ["n-best 0"]),
         (["predict", "a", "--beam", "two"], ["--beam", "two"]),
         (["predict", "a", "--beam", "2", "--length-penalty", "nan"], ["nan"]),
+        (["predict", "a", "--beam", "2", "--length-penalty", "11"], ["length penalty is 11.0"]),
+        (["predict", "a", "--beam", str(2**40)], [f"beam {2**40}"]),
+        (["predict", "a", "--sample", "--top-k", str(2**40)], [f"top-k is {2**40}"]),
         (["predict", "a", "--sample", "--temperature", "0"], ["temperature is 0"]),
         (["predict", "a", "--sample", "--temperature", "nan"], ["temperature is nan"]),
         (["predict", "a", "--sample", "--top-k", "-1"], ["top-k is -1"]),
@@ -646,6 +677,7 @@ def test_no_run_at_all(there, ask):
         (["predict", "a", "--keras", "4"], ["--keras", "4"]),
         (["predict", "caf\udce9"], ["UTF-8"]),  # what Python makes of an argument that is not UTF-8
         (["evaluate", "logs/words"], ["--data"]),
+        (["evaluate", "logs/words", "surplus", "--data", "data"], ["'surplus' is one argument too many"]),
         (["evaluate", "--data", "none"], ["none: cannot be read"]),
         (["evaluate", "--data", "data", "--nbest", "2"], ["--nbest"]),
         (["evaluate", "--data", "bad"], ["bad, line 2: no tab"]),
@@ -686,3 +718,8 @@ def test_mistakes_and_help_are_answered_before_tensorflow_is_imported(tmp_path):
         process = start(*arguments, **options)
         out, err = process.communicate()
         assert (process.returncode, err) == (0, b"") and out.startswith(b"usage: keras-seq2seq")
+    for words in (["-um", "keras_seq2seq"], ["-mkeras_seq2seq"]):
+        help_of = subprocess.run(
+            [sys.executable, *words, "--help"], env=toys.environment(**options), capture_output=True
+        )
+        assert (help_of.returncode, help_of.stderr) == (0, b"")

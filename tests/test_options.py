@@ -69,7 +69,7 @@ def test_an_unknown_option_is_told_all_valid_ones():
         (["--units", "many"], "argument --units: invalid int value: 'many'"),
         (["--units", "2.5"], "argument --units: invalid int value: '2.5'"),
         (["--units"], "argument --units: expected one argument"),
-        (["surplus"], "unknown option surplus"),
+        (["surplus"], "'surplus' is one argument too many"),
     ],
 )
 def test_the_parsers_own_errors_are_input_errors_too(arguments, expected):

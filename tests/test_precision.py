@@ -54,6 +54,13 @@ def test_the_precision_ends_with_the_model():
     assert keras.layers.Dense(1).compute_dtype == "float32"
 
 
+def test_a_precision_that_was_chosen_for_all_other_models_is_not_ours():
+    with layers_of_precision("bfloat16"):
+        model = toys.make_model()
+    (source, _), _ = toys.BATCHES[0]
+    assert {part.dtype for part in model.read(source)[0]} == {tf.float32}
+
+
 def test_a_step_that_overflows_is_skipped_and_halves_the_scale():
     model = half_model()
     scale, before = scale_of(model), weights_of(model)

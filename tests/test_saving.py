@@ -1,6 +1,7 @@
 """One file holds the whole model: for this process, a fresh one and the other Keras; and nothing breaks it."""
 
 import json
+import re
 import shutil
 import zipfile
 
@@ -189,6 +190,16 @@ def test_a_damaged_file_is_refused(file, tmp_path):
         start = archive.getinfo("model.weights.h5").header_offset
     for position in range(start + 200, start + 260):  # inside the weights
         content[position] ^= 0xFF
+    damaged = tmp_path / "damaged.keras"
+    damaged.write_bytes(content)
+    assert "is not a whole .keras file" in refusal(damaged)
+
+
+@pytest.mark.parametrize(("offset", "value"), [(6, 84), (8, 1)])  # needs version 8.4 to be unpacked; is encrypted
+def test_a_file_that_cannot_be_unpacked_is_refused(file, tmp_path, offset, value):
+    content = bytearray(file.read_bytes())
+    for entry in (found.start() for found in re.finditer(b"PK\x01\x02", content)):  # of the archive's list of parts
+        content[entry + offset] = value
     damaged = tmp_path / "damaged.keras"
     damaged.write_bytes(content)
     assert "is not a whole .keras file" in refusal(damaged)

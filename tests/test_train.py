@@ -296,7 +296,7 @@ BAD = {
     "no words": (["--data", "punctuation.tsv"], "none of the 1 training pairs can be used: a side has no token"),
     "valid too long": (["--valid", "good.tsv", "--max-length", "1"], "none of the 2"),
     "unknown option": (["--unit", "8"], "unknown option --unit; did you mean --units? the valid ones are: "),
-    "unknown positional": (["pairs.tsv"], "unknown option pairs.tsv"),
+    "unknown positional": (["pairs.tsv"], "'pairs.tsv' is one argument too many"),
     "unknown corpus": (["--corpus", "cornell"], "--corpus is 'cornell'; choose one of: notebook, chatterbot"),
     "unknown tokens": (["--source-tokens", "bpe"], "--source-tokens is 'bpe'; choose one of: word, char, space"),
     "unknown Keras": (["--keras", "4"], "argument --keras: invalid choice: 4 (choose from 2, 3)"),
