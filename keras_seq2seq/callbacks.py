@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras_seq2seq.config import Configuration
 from keras_seq2seq.framework import keras
 from keras_seq2seq.interrupting import uninterrupted
-from keras_seq2seq.learning import Batch
+from keras_seq2seq.learning import Batch, updates_of
 from keras_seq2seq.losses import label_mask, masked_mean, token_crossentropy
 from keras_seq2seq.model import Seq2Seq
 from keras_seq2seq.saving import LAST_FILE, MODEL_FILE, save
@@ -34,7 +34,7 @@ class Inspect(keras.callbacks.Callback):
         self.next_update = 0
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        update = int(self.model.optimizer.iterations)
+        update = updates_of(self.model)
         if update >= self.next_update:
             self.next_update = update - update % self.every + self.every
             print(f"\n--- update {update} " + "-" * (68 - len(str(update))))

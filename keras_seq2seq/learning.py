@@ -61,7 +61,7 @@ class Learning:
             logits = self(inputs, training=True)
             loss = masked_mean(self.token_loss(labels, logits), mask, count)
             loss = scaled_loss(self.optimizer, loss)
-        self._update(tape.gradient(loss, self.trainable_variables))
+        self._update(gradients_of(tape, loss, self.trainable_variables))
         self.tokens_tracker.update_state(tf.math.count_nonzero(inputs[0]) + tf.math.count_nonzero(labels))
         # Shown is the plain cross-entropy, whatever is trained on: training and validation share a chart.
         return self._track(token_crossentropy(labels, logits), logits, labels)
@@ -75,9 +75,7 @@ class Learning:
         return {**results, "exact_match": mean_over_replicas(self.exact_tracker)}
 
     def _update(self, gradients: list[tf.Tensor]) -> None:
-        # Dense, since the norm of a sparse embedding gradient would count a token that occurs twice as two.
-        gradients = [sum_over_replicas(tf.convert_to_tensor(gradient)) for gradient in gradients]
-        gradients = unscaled(self.optimizer, gradients)
+        gradients = unscaled(self.optimizer, [sum_over_replicas(gradient) for gradient in gradients])
         norm = tf.linalg.global_norm(gradients)
         self.norm_tracker.update_state(tf.where(tf.math.is_finite(norm), norm, 0.0))
         if self.config.clip_norm:
@@ -109,15 +107,41 @@ class Learning:
         return [*trackers, self.norm_tracker, self.tokens_tracker, *self.own_metrics]
 
     def compile(self, optimizer: Any = "adam", **options: Any) -> None:
-        """Configures training; an optimizer of the other Keras is refused (TypeError)."""
+        """Configures training.
+
+        Raises:
+            TypeError: the optimizer belongs to the other Keras.
+            ValueError: a loss or metrics are given, which Keras alone would know.
+        """
         require_same_keras(optimizer, "optimizer")
+        for name in ("loss", "metrics", "weighted_metrics"):
+            if options.get(name):
+                raise ValueError(f"Seq2Seq has its own {name}: set `token_loss`, or add to `own_metrics`.")
         super().compile(optimizer=optimizer, **options)
+
+    def _maybe_symbolic_build(self, **batch: Any) -> None:
+        # Keras 3 builds from the mean of the replicas' parts of a batch. There is none where one part has more rows.
+        super()._maybe_symbolic_build(**({} if self.trainable_variables else batch))
 
     def fit(self, *data: Any, callbacks: Any = None, **options: Any) -> keras.callbacks.History:
         """Trains, as `keras.Model.fit`; a callback of the other Keras is refused (TypeError)."""
         for callback in tf.nest.flatten(callbacks or []):
             require_same_keras(callback, "callback")
         return super().fit(*data, callbacks=callbacks, **options)
+
+
+def gradients_of(tape: tf.GradientTape, loss: tf.Tensor, variables: list[Any]) -> list[tf.Tensor]:
+    """Returns dense gradients, zeros where the loss does not hang on a variable.
+
+    The norm of a sparse one, of an embedding, would count a token that occurs twice as two.
+    """
+    gradients = zip(variables, tape.gradient(loss, variables), strict=True)
+    return [tf.zeros(one.shape) if gradient is None else tf.convert_to_tensor(gradient) for one, gradient in gradients]
+
+
+def updates_of(model: keras.Model) -> int:
+    """Returns how many updates the model's optimizer has made."""
+    return int(tf.convert_to_tensor(model.optimizer.iterations))
 
 
 def _unpack(batch: Batch) -> Batch:

@@ -153,7 +153,7 @@ class Seq2Seq(TextInTextOut, Learning, SameOnBothKeras, keras.Model):
         """Returns `(batch,)` bool: whether the greedy answer is the reference, `<end>` (the last label) included."""
         said = self.generate_ids(source, max_length=tf.shape(labels)[1])[0][:, 0]
         # By `tf.equal`, since the result of `==` has no rank where a size is not known when the graph is made.
-        return tf.reduce_all(tf.equal(said, labels) | tf.equal(labels, 0), axis=1)
+        return tf.reduce_all(tf.equal(said, tf.cast(labels, said.dtype)) | tf.equal(labels, 0), axis=1)
 
     def create_weights(self) -> "Seq2Seq":
         """Makes all weights by a first forward pass, so that summary, saving and loading work before training."""

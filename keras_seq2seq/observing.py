@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras_seq2seq.batching import Examples
 from keras_seq2seq.decoder import Memory
 from keras_seq2seq.framework import keras
+from keras_seq2seq.learning import gradients_of
 from keras_seq2seq.losses import label_mask, masked_mean, token_crossentropy
 from keras_seq2seq.model import Seq2Seq
 from keras_seq2seq.vocabulary import Vocabulary
@@ -72,7 +73,7 @@ def look(model: Seq2Seq, examples: Examples) -> dict[str, np.ndarray]:
         logits, attention = model.logits_and_attention((source, decoder_input))
         loss = token_crossentropy(labels, logits)
         mean_loss = masked_mean(loss, label_mask(labels))
-    gradients = tape.gradient(mean_loss, list(weights.values()), unconnected_gradients="zero")
+    gradients = gradients_of(tape, mean_loss, list(weights.values()))
     state, memory = model.read(source)
     seen = {
         "source": source,

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from keras_seq2seq.config import Configuration, InputError, flag_of
 from keras_seq2seq.corpora import Pair
+from keras_seq2seq.framework import keras_major
 from keras_seq2seq.model import Seq2Seq
 from keras_seq2seq.saving import LAST_FILE, load
 
 # What may change without changing what the run computes. More epochs only make it longer.
-FREE = ("epochs", "inspect", "logs", "resume", "data", "valid", "tensorboard", "profile")
+FREE = ("epochs", "inspect", "logs", "run", "resume", "data", "valid", "tensorboard", "profile")
 
 
 def new_run_folder(config: Configuration) -> Path:
@@ -28,7 +29,8 @@ def new_run_folder(config: Configuration) -> Path:
         raise InputError(f"--run {config.run!r} is not a plain folder name; choose where runs go with --logs")
     corpus = Path(config.data).stem if config.data else "as-published" if config.as_published else config.corpus
     stem = config.run if config.run is not None else f"{corpus}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
-    for name in itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2))):
+    for number in itertools.count(1):
+        name = stem if number == 1 else f"{stem}-{number}"
         try:
             (logs / name).mkdir(parents=True)
         except FileExistsError:
@@ -68,11 +70,13 @@ def load_stopped(run: Path, config: Configuration, data: dict[str, list]) -> Seq
         InputError: there is nothing to resume, or configuration, data or Keras differ; the message says how.
     """
     if not (run / LAST_FILE).exists():
-        raise InputError(f"{run}: has no finished epoch to resume; start it without --resume")
+        instead = "remove it, or choose another --run," if run.exists() else "start it"
+        raise InputError(f"{run}: has no finished epoch to resume; {instead} without --resume")
     model = load(run / LAST_FILE)
     if getattr(model, "optimizer", None) is None:
         raise InputError(
-            f"{run}: was trained on the other Keras, whose optimizer's state cannot be taken over; use --keras"
+            f"{run}: was trained on the other Keras, whose optimizer's state cannot be taken over; "
+            f"use --keras {5 - keras_major()}"
         )
     differences = []
     for field in dataclasses.fields(Configuration):

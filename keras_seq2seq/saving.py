@@ -26,7 +26,8 @@ def save(model: Seq2Seq, path: str | os.PathLike) -> None:
     path = Path(path)
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished.keras")
     try:
-        model.save(unfinished)
+        # Keras 2 knows by itself what the name stands for, but not in a thread of its own.
+        model.save(unfinished, **({"save_format": "keras_v3"} if keras_major() == 2 else {}))
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

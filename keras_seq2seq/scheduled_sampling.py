@@ -14,8 +14,9 @@ def probability_of(config: Configuration, update: tf.Tensor) -> tf.Tensor:
     With `config.sampling_updates` 0 it is the same from the start: one half is the regime of SCAN
     (Lake and Baroni, 2018).
     """
-    done = tf.cast(update, tf.float32) / max(config.sampling_updates, 1)
-    return config.scheduled_sampling * (tf.minimum(done, 1.0) if config.sampling_updates else 1.0)
+    if not config.sampling_updates:
+        return tf.constant(config.scheduled_sampling)
+    return config.scheduled_sampling * tf.minimum(tf.cast(update, tf.float32) / config.sampling_updates, 1.0)
 
 
 def mix_in_own_tokens(

@@ -19,6 +19,7 @@ from keras_seq2seq.batching import Examples
 from keras_seq2seq.config import InputError
 from keras_seq2seq.framework import keras
 from keras_seq2seq.graphs import graph
+from keras_seq2seq.learning import updates_of
 from keras_seq2seq.observing import exact_match, look
 
 FIRST, EVERY = 100, 20  # a point for each of the first updates, then for every twentieth: it costs a few ms
@@ -75,7 +76,7 @@ class TensorBoard(keras.callbacks.Callback):
     @property
     def update(self) -> int:
         """The model's own count of its updates: the horizontal axis of everything."""
-        return int(self.model.optimizer.iterations)
+        return updates_of(self.model)
 
     def attempt(self, view: str, split: str, write: Callable, *arguments: Any) -> Any:
         """Lets a view write to a split at the present update, unless it has failed before.
@@ -169,7 +170,7 @@ class TensorBoard(keras.callbacks.Callback):
             total, *count = sums[metric.name] - self.sums.get(metric.name, 0.0)
             if metric.name == "tokens":
                 values["update/tokens_per_second"] = total / seconds
-            elif count[0]:
+            elif count and count[0]:
                 values[f"update/{metric.name}"] = total / count[0]
         self.sums = sums
         views.scalars(values)

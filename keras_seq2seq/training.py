@@ -64,6 +64,7 @@ def train(
     if config.resume:
         run = Path(config.logs, config.run)
         model = load_stopped(run, config, digests)
+        model.config = config
         print(f"Resuming {run} after epoch {model.progress['epoch']}")
         vocabularies = (model.source_vocabulary, model.target_vocabulary)
     else:
@@ -116,7 +117,8 @@ def train(
                 )
     except KeyboardInterrupt:
         done = model.progress["epoch"]
-        print(f"\nInterrupted: {f'epoch {done} is saved in {run}' if done else 'no epoch finished, nothing is saved'}")
+        saved = f"epoch {done} is saved in {run}; to go on: --run {run.name} --resume"
+        print(f"\nInterrupted: {saved if done else 'no epoch finished, nothing is saved'}")
         raise
 
     best = load(run / MODEL_FILE)

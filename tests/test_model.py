@@ -235,6 +235,20 @@ def test_every_way_to_run_gives_the_same_numbers(mode, eagerly):
     assert_same_weights(weights, expected_weights, rtol=1e-2, atol=1e-4)
 
 
+@pytest.mark.parametrize("given", [{"loss": "mse"}, {"metrics": ["accuracy"]}, {"weighted_metrics": ["accuracy"]}])
+def test_a_loss_or_metrics_that_nobody_would_use_are_refused(given):
+    with pytest.raises(ValueError, match=f"has its own {next(iter(given))}: set `token_loss`"):
+        toys.make_model().compile("sgd", **given)
+
+
+def test_ids_may_be_int64_as_numpys_are():
+    model = toys.compiled_model()
+    (source, decoder_input), labels = tf.nest.map_structure(lambda ids: ids.numpy().astype("int64"), toys.BATCHES[0])
+    assert model.evaluate((source, decoder_input), labels, verbose=0) == pytest.approx(
+        model.evaluate(*toys.BATCHES[0], verbose=0)
+    )
+
+
 def test_sample_weights_are_refused():
     model = toys.make_model()
     model.compile("sgd", run_eagerly=True)
@@ -395,6 +409,21 @@ def test_two_replicas_make_the_steps_of_one(one_replica):
     ours = json.loads(printed.splitlines()[-1])
     assert_same_run(ours, one_replica)
     assert ours["measures"] == pytest.approx(one_replica["measures"], rel=1e-5)
+
+
+def test_the_main_job_runs_under_two_replicas_and_is_watched(tmp_path):
+    code = (
+        TWO_REPLICAS.partition("import test_model")[0]
+        + """
+from keras_seq2seq import Configuration, train
+from keras_seq2seq.corpora import NOTEBOOK
+with strategy.scope():
+    train(Configuration(logs=sys.argv[2], run="one", epochs=2), NOTEBOOK)
+"""
+    )
+    printed = toys.output_of(code, toys.ROOT / "tests", tmp_path)
+    assert "--- update 10 -" in printed and "answer:" in printed and "goes on without scalars" not in printed
+    assert list(tmp_path.glob("one/train/events*"))
 
 
 TWO_WORKERS = """

@@ -97,6 +97,24 @@ def test_they_learn_and_answer_and_are_saved(parts, tmp_path):
         assert (weights.numpy() == [1, 0, 0]).all()
 
 
+@keras.utils.register_keras_serializable("own")
+class WithSpare(LeakyCell):
+    """Has a weight that it does not use."""
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        self.spare = self.add_weight(name="spare", shape=(2,), initializer="ones")
+
+
+def test_a_weight_that_is_not_used_stays_as_it_is():
+    model = Seq2Seq(Configuration(units=6), toys.WORDS, toys.WORDS, 4, make_cell=WithSpare).create_weights()
+    model.compile("sgd", run_eagerly=True)
+    before = toys.array(model.encoder.rnn.cell.kernel)
+    model.train_on_batch(*toys.BATCHES[0])
+    np.testing.assert_array_equal(toys.array(model.encoder.rnn.cell.spare), [1, 1])
+    assert (toys.array(model.encoder.rnn.cell.kernel) != before).any()
+
+
 class Unregistered(LeakyCell):
     pass
 

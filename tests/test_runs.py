@@ -14,8 +14,11 @@ import h5py
 import numpy as np
 import pytest
 import toys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
 
-from keras_seq2seq import Configuration, InputError, framework
+from keras_seq2seq import Configuration, InputError, framework, train
+from keras_seq2seq.corpora import NOTEBOOK
 from keras_seq2seq.runs import load_stopped
 
 TRAIN = Path(__file__).resolve().parent.parent / "train.py"
@@ -131,5 +134,21 @@ def test_what_differs_is_named_and_refused(folder, left_alone):
 
 
 def test_a_run_without_a_finished_epoch_is_refused(tmp_path):
-    with pytest.raises(InputError, match="has no finished epoch to resume"):
+    with pytest.raises(InputError, match="has no finished epoch to resume; start it without --resume"):
         load_stopped(tmp_path / "nobody", Configuration(), {})
+    # There it could not be started under its name.
+    with pytest.raises(InputError, match="to resume; remove it, or choose another --run, without --resume"):
+        load_stopped(tmp_path, Configuration(), {})
+
+
+def test_a_run_that_was_given_no_name_goes_on_for_longer_than_first_said(tmp_path):
+    short = {"logs": str(tmp_path), "inspect": 0, "updates_per_epoch": 2}
+    train(Configuration(epochs=1, **short), NOTEBOOK)
+    [run] = tmp_path.iterdir()
+    model = train(Configuration(epochs=2, run=run.name, resume=True, **short), NOTEBOOK)
+    assert (int(model.optimizer.iterations), model.config.epochs) == (4, 2)
+    [events] = run.glob("*.hparams")
+    content = (
+        EventAccumulator(str(events)).Reload().SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
+    )
+    assert metadata.parse_session_start_info_plugin_data(content).hparams["epochs"].number_value == 2

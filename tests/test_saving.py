@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import threading
 import zipfile
 
 import numpy as np
@@ -163,6 +164,14 @@ def test_we_say_the_same_with_models_of_the_other_keras(exchanged, folder, share
     # It comes without its optimizer; compiled anew it can be trained further.
     model.compile(keras.optimizers.Adam(0.02), run_eagerly=True)
     train(model, 1)
+
+
+def test_any_thread_may_save(tmp_path):
+    model = toys.compiled_model()
+    thread = threading.Thread(target=save, args=(model, tmp_path / "model.keras"))
+    thread.start()
+    thread.join()
+    assert toys.answers(load(tmp_path / "model.keras"), QUESTIONS) == toys.answers(model, QUESTIONS)
 
 
 # Broken files

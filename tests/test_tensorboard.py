@@ -113,6 +113,22 @@ def test_the_gradient_norm_is_that_of_the_gradient(tmp_path):
     assert points(events, "update/learning_rate")[1][0] == 1.0
 
 
+class LabelsSeen(keras.metrics.Sum):
+    """Has a total and no count."""
+
+    def update_state(self, labels, logits, sample_weight):
+        return super().update_state(sample_weight)
+
+
+def test_a_metric_of_ones_own_that_is_no_mean_is_shown_by_epoch(tmp_path, capsys):
+    model = new_model()
+    model.own_metrics.append(LabelsSeen(name="labels_seen"))
+    fit(model, tmp_path, epochs=1, updates=3)
+    assert "TensorBoard goes on" not in capsys.readouterr().out
+    events = read(tmp_path / "train")
+    assert points(events, "epoch/labels_seen")[1] == [15] and points(events, "update/loss")[0] == [1, 2, 3]
+
+
 def test_points_get_rarer_as_a_run_grows():
     intervals = {1: 1, 100: 1, 101: 20, 9_999: 20, 10_000: 40, 19_999: 40, 20_000: 80, 40_000: 160}
     assert {update: interval(update) for update in intervals} == intervals

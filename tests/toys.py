@@ -102,10 +102,10 @@ BATCHES = [
     make_batch([[6], [9, 9]], [[5], [7]]),
 ]
 
-# For two replicas: the first has more labels than the second, an odd row more, or all there is.
+# For two replicas: the first has an odd row more than the second, more labels, or all there is.
 UNEQUAL_BATCHES = [
-    make_batch([[5, 6, 7], [8], [5, 5], [6]], [[9, 8, 7, 6, 5], [6, 6, 7, 8], [7], [8]]),
     make_batch([[6], [9, 9], [5]], [[5, 5, 5], [7, 7], [6]]),
+    make_batch([[5, 6, 7], [8], [5, 5], [6]], [[9, 8, 7, 6, 5], [6, 6, 7, 8], [7], [8]]),
     make_batch([[6, 6]], [[7]]),
 ]
 
