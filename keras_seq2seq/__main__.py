@@ -3,6 +3,7 @@
 TensorFlow is imported when a command has work to do, not before.
 """
 
+import io
 import logging
 import os
 import sys
@@ -28,7 +29,8 @@ def train(arguments: Sequence[str], program: str = "keras-seq2seq train") -> Non
 
     train_pairs, valid_pairs = load_pairs(config)
     with framework.quiet_start():
-        print(framework.versions(), flush=True)
+        versions = framework.versions()
+    print(versions, flush=True)
 
     from keras_seq2seq import training
 
@@ -43,6 +45,8 @@ def run_command(command: Callable[..., None], arguments: Sequence[str], **option
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:  # closed by whoever called us
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the process lives
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has all letters
     try:
         command(arguments, **options)
         sys.stdout.flush()

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ class InputError(ValueError):
     """Something the user gave cannot be used; the message is one line that says what to do."""
 
 
-def _option(default: Any, help: str, choices: tuple[str, ...] = (), least: float | None = None) -> Any:
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, "least": least})
+def _option(default: Any, help: str, choices: tuple[str, ...] = (), least: float | None = None, shown: str = "") -> Any:
+    metadata = {"help": help, "choices": choices, "least": least, "shown": shown or "|".join(choices)}
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 def _types_of(field: dataclasses.Field) -> tuple[type, ...]:
@@ -48,7 +50,7 @@ def suggest(name: str, valid: Iterable[str]) -> str:
 class Configuration:
     """Everything a run depends on. The defaults are the notebook's model on the notebook's two pairs.
 
-    `least` in a field's metadata is the smallest value allowed; a string's choices are listed there too.
+    A field's metadata has its help text, its choices, the least value allowed, and what stands for a value in the help.
 
     Raises:
         InputError: a value is out of range, not one of the choices, or contradicts another.
@@ -56,8 +58,8 @@ class Configuration:
 
     # Text
     corpus: str = _option("notebook", "a corpus known by name", choices=("notebook", "chatterbot"))
-    data: str | None = _option(None, "your own training pairs: UTF-8, one a line: source, tab, target")
-    valid: str | None = _option(None, "validation pairs, in the same format")
+    data: str | None = _option(None, "your own training pairs: UTF-8, one a line: source, tab, target", shown="FILE")
+    valid: str | None = _option(None, "validation pairs, in the same format", shown="FILE")
     valid_share: float = _option(0.0, "without --valid: hold out about this share of the sources", least=0)
     source_tokens: str = _option("word", "what a token of the source is", choices=TOKENS)
     target_tokens: str = _option("word", "what a token of the target is", choices=TOKENS)
@@ -80,8 +82,12 @@ class Configuration:
     reverse_source: bool = _option(False, "let the encoder read the source backwards")
     attention: str = _option("none", "let the decoder look at the source: Bahdanau's or Luong's", choices=ATTENTIONS)
     tie_embeddings: bool = _option(False, "project to the vocabulary by the decoder's embedding")
-    source_embeddings: str | None = _option(None, "start the source's embeddings from this word2vec or GloVe text file")
-    target_embeddings: str | None = _option(None, "the same for the target, where it has a vocabulary of its own")
+    source_embeddings: str | None = _option(
+        None, "start the source's embeddings from a word2vec or GloVe text file", shown="FILE"
+    )
+    target_embeddings: str | None = _option(
+        None, "the same for the target, where it has a vocabulary of its own", shown="FILE"
+    )
     freeze_embeddings: bool = _option(False, "do not train the embeddings that come from a file")
     as_published: bool = _option(False, "rebuild the 2018 notebook, whose decoder reads the tokens it must predict")
     # Training
@@ -108,22 +114,26 @@ class Configuration:
     average: float = _option(0.0, "judge and keep moving averages of the weights with this decay", least=0)
     precision: str = _option("float32", "of the layers' arithmetic; bfloat16 on a CPU too", choices=PRECISIONS)
     best: str = _option("val_loss", "keep the epoch that is best by this, given validation pairs", choices=METRICS)
-    early_stopping: str | None = _option(None, "METRIC:PATIENCE: stop after so many epochs without a better value")
+    early_stopping: str | None = _option(
+        None, "stop after so many epochs without a better value", shown="METRIC:PATIENCE"
+    )
     deterministic: bool = _option(False, "same seed, same bits: slower operations with a fixed order")
     jit_compile: bool = _option(False, "compile the training step with XLA")
     seed: int = _option(0, "seed of everything random", least=0)
     # Run
     inspect: int = _option(10, "print loss, mask and predictions every N updates; 0: a progress bar alone", least=0)
     tensorboard: str = _option("on", "write what TensorBoard shows", choices=("on", "off"))
-    profile: str | None = _option(None, "FIRST,LAST: profile these updates for TensorBoard's Profile tab")
-    logs: str = _option("logs", "folder of all runs")
-    run: str | None = _option(None, "name of this run's folder; default: corpus, date and time")
+    profile: str | None = _option(None, "profile these updates for TensorBoard's Profile tab", shown="FIRST,LAST")
+    logs: str = _option("logs", "folder of all runs", shown="FOLDER")
+    run: str | None = _option(None, "name of this run's folder; default: corpus, date and time", shown="NAME")
     resume: bool = _option(False, "go on with the run that --run names, from its last finished epoch")
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value, flag = getattr(self, field.name), flag_of(field.name)
             choices, least = field.metadata["choices"], field.metadata["least"]
+            if isinstance(value, str) and any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
+                raise InputError(f"{flag} is {value!r}; it must be UTF-8, without NUL")
             if not isinstance(value, _types_of(field)) or (isinstance(value, bool) and field.type is not bool):
                 name = getattr(field.type, "__name__", field.type)  # a union has none
                 raise InputError(f"{flag} is {value!r}; it must be of type {name}")
@@ -163,13 +173,13 @@ class Configuration:
         Raises:
             InputError: it is not METRIC:PATIENCE.
         """
-        metric, _, patience = (self.early_stopping or "").partition(":")
-        if metric not in METRICS or not patience.isdecimal() or not 1 <= int(patience) <= LARGEST:
+        rule = re.fullmatch(r"(\w+):(\d{1,9})", self.early_stopping or "")
+        if not rule or rule[1] not in METRICS or not int(rule[2]):
             raise InputError(
                 f"--early-stopping is {self.early_stopping!r}; give METRIC:PATIENCE, a patience of 1 or more "
                 f"and one of: {', '.join(METRICS)}"
             )
-        return metric, int(patience)
+        return rule[1], int(rule[2])
 
     def profiled_updates(self) -> tuple[int, int] | None:
         """Returns the first and the last update that `profile` asks for: "10,20" is (10, 20).
@@ -179,10 +189,10 @@ class Configuration:
         """
         if self.profile is None:
             return None
-        first, _, last = self.profile.partition(",")
-        if not (first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
+        updates = re.fullmatch(r"(\d{1,9}),(\d{1,9})", self.profile)
+        if not updates or not 1 <= int(updates[1]) <= int(updates[2]):
             raise InputError(f"--profile is {self.profile!r}; give the first and the last update, as in 10,20")
-        return int(first), int(last)
+        return int(updates[1]), int(updates[2])
 
     def to_dict(self) -> dict[str, Any]:
         """Returns all values by name, ready for JSON."""
@@ -208,7 +218,7 @@ class Configuration:
 
 # The notebook's own run: its optimizer, its 100 updates.
 PUBLISHED = Configuration(as_published=True, adam_epsilon=1e-8)
-# A first real corpus. The README's "Real data" section has the measurements behind these values.
+# A first real corpus. The README's section "Your own data" has the measurements behind these values.
 SMALL = Configuration(**json.loads((CONFIGURATIONS / "small.json").read_text(encoding="utf-8")))
 
 

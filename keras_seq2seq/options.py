@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq import streams
-from keras_seq2seq.config import CONFIGURATIONS, SMALL, Configuration, InputError, flag_of, suggest
+from keras_seq2seq.config import CONFIGURATIONS, SMALL, Configuration, InputError, flag_of, starting_point, suggest
 
 CONFIG_FILE = "config.json"  # what a run's folder calls the configuration it used
 NEW_EACH_TIME = ("logs", "run", "resume")  # where a run is written: no part of what is repeated
@@ -53,13 +53,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
             options["action"] = argparse.BooleanOptionalAction
         else:
             options["type"] = str if field.default is None else type(field.default)
-            options["metavar"] = "|".join(field.metadata["choices"]) or options["type"].__name__.upper()
+            options["metavar"] = field.metadata["shown"] or options["type"].__name__.upper()
         parser.add_argument(flag_of(field.name), **options)
 
 
 def _help(field: dataclasses.Field) -> str:
     small = getattr(SMALL, field.name)
-    default = f"{field.default}" if small == field.default else f"{field.default}; with --data or --corpus {small}"
+    default = f"{field.default}" if small == field.default else f"{field.default}; {small} with --data or --corpus"
     return field.metadata["help"] + ("" if field.default is None else f" (default {default})")
 
 
@@ -73,15 +73,16 @@ def configure(options: Mapping[str, Any]) -> Configuration:
         InputError: a bad value, or a configuration file that cannot be used.
     """
     values = {name: value for name, value in options.items() if name != "config"}
-    start = read_configuration(options["config"]) if "config" in options else None
+    start = read_configuration(options["config"], values) if "config" in options else None
     return Configuration.from_dict(values, start)
 
 
-def read_configuration(name: str) -> Configuration:
-    """Reads a JSON object of field names and values; what it leaves out has the notebook's value.
+def read_configuration(name: str, options: Mapping[str, Any] | None = None) -> Configuration:
+    """Reads a JSON object of field names and values; what it leaves out has the default that suits the data.
 
     Args:
         name: a file, or else one of the configurations of this package: `tiny`, `small`, `base`.
+        options: more of them, which go on top of it later: they may name the data.
 
     Raises:
         InputError: there is neither, or the file cannot be read, is no JSON object, or has a wrong key or value.
@@ -91,14 +92,17 @@ def read_configuration(name: str) -> Configuration:
         path = str(CONFIGURATIONS / f"{name}.json")
     elif not os.path.exists(name):
         raise InputError(f"{name}: is neither a file nor a configuration's name; {suggest(name, _named())}")
+    text = "\n".join(streams.lines_of(path))
     try:
-        values = json.loads("\n".join(streams.lines_of(path)))
+        values = json.loads(text)
     except json.JSONDecodeError as error:
         raise InputError(f"{name}, line {error.lineno}: not JSON ({error.msg})") from None
+    except (ValueError, RecursionError) as error:  # a number too long, lists too deep
+        raise InputError(f"{name}: cannot be read as JSON ({error})") from None
     if not isinstance(values, dict):
         raise InputError(f'{name}: is not a JSON object; expected one like {{"units": 64}}')
     try:
-        return Configuration.from_dict(values, start=Configuration())
+        return Configuration.from_dict(values, start=starting_point({**values, **(options or {})}))
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
 

@@ -97,7 +97,7 @@ def _embedding_lines(path: str, dim: int) -> Iterator[tuple[int, str]]:
     if not line:
         raise InputError(f"{path}: is empty; expected a token and its numbers on each line")
     fields = line.split(" ")
-    header = len(fields) == 2 and all(field.isdecimal() for field in fields)
+    header = len(fields) == 2 and all(field.isdecimal() and len(field) < 10 for field in fields)
     if header:
         width = int(fields[1])
     elif len(fields) == dim + 1:

@@ -102,7 +102,14 @@ def test_a_rate_of_zero_would_learn_nothing(name):
         Configuration(**{name: 0.0})
 
 
-@pytest.mark.parametrize("profile", ["", "10", "20,10", "0,5", "a,b", "-1,5", "1,2,3"])
+@pytest.mark.parametrize("text", ["a\0b", "\udcff"])
+def test_no_file_has_such_a_name(text):
+    for name in ("data", "valid", "logs", "run", "source_embeddings"):
+        with pytest.raises(InputError, match=f"{flag_of(name)} is .*; it must be UTF-8, without NUL"):
+            Configuration(**{name: text})
+
+
+@pytest.mark.parametrize("profile", ["", "10", "20,10", "0,5", "a,b", "-1,5", "1,2,3", "1," + "9" * 5000])
 def test_profile_wants_two_rising_updates(profile):
     with pytest.raises(InputError, match=f"--profile is '{profile}'; give the first and the last update"):
         Configuration(profile=profile)

@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import os
 import sys
 
 import pytest
@@ -115,6 +116,18 @@ def test_another_backend_is_refused_though_it_is_not_even_installed(monkeypatch)
         match=r"needs Keras on TensorFlow, .* jax .*: unset KERAS_BACKEND or set it to tensorflow",
     ):
         framework._import_keras()
+
+
+def test_ctrl_c_is_no_reason_to_show_what_was_kept_quiet(monkeypatch, capfd):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")  # to be put back behind us
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    for error, shown in ((KeyboardInterrupt, ""), (ZeroDivisionError, "it starts\n")):
+        with pytest.raises(error), framework.quiet_start():
+            os.write(2, b"it starts\n")
+            raise error
+        monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+        assert capfd.readouterr().err == shown
 
 
 def test_a_missing_keras_is_not_blamed_on_the_backend(monkeypatch):

@@ -94,7 +94,7 @@ def test_help_answers_without_tensorflow(arguments, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     for field in dataclasses.fields(Configuration):
         assert flag_of(field.name) in done.stdout
-    assert "default 32; with --data or --corpus 256" in " ".join(done.stdout.split())  # --units
+    assert "default 32; 256 with --data or --corpus" in " ".join(done.stdout.split())  # --units
 
 
 def test_the_trap_of_the_test_above_works(tmp_path):
@@ -127,8 +127,8 @@ def test_a_file_takes_the_place_of_the_defaults_and_options_win(here):
     Path("mine.json").write_text('{"units": 7, "shared_vocabulary": true, "inspect": 3}')
     config = configured("--config", "mine.json", "--data", "pairs.tsv", "--no-shared-vocabulary", "--inspect", "4")
     expected = {"data": "pairs.tsv", "units": 7, "shared_vocabulary": False, "inspect": 4}
-    assert config == dataclasses.replace(Configuration(), **expected)
-    assert config.batch_size != SMALL.batch_size  # the data chooses only where no file does
+    assert config == dataclasses.replace(SMALL, **expected)  # which is where data of one's own starts
+    assert read_configuration("mine.json") == Configuration(units=7, inspect=3)
 
 
 def test_a_named_one_can_be_changed_too():
@@ -174,6 +174,9 @@ def test_what_is_written_takes_the_place_of_what_was(here):
         (b"units: 7\n", "f.json, line 1: not JSON (Expecting value)"),
         (b'{\n"units": 7\n"epochs": 3}', "f.json, line 3: not JSON (Expecting ',' delimiter)"),
         (b'{\n"corpus": "\xfc"}', "f.json, line 2: not UTF-8 (byte 12: 0xfc); save it as UTF-8"),
+        (b'{"units": ' + b"9" * 5000 + b"}", "f.json: cannot be read as JSON (Exceeds the limit"),
+        (b"[" * 100_000, "f.json: cannot be read as JSON (maximum recursion depth"),
+        (b'{"run": "a\\u0000b"}', "f.json: --run is 'a\\x00b'; it must be UTF-8, without NUL"),
         (b"[7]", 'f.json: is not a JSON object; expected one like {"units": 64}'),
         (b'{"unit": 7}', "f.json: unknown configuration key 'unit'; did you mean units? the valid ones are: corpus, "),
         (b'{"config": "tiny"}', "f.json: unknown configuration key 'config'; "),

@@ -1,6 +1,7 @@
 """The command `train.py` as its users run it: what it prints, writes and leaves alone, and how it fails."""
 
 import contextlib
+import io
 import os
 import re
 import signal
@@ -152,6 +153,15 @@ def test_the_same_seed_gives_the_same_numbers(default_run, tmp_path, capfd):
     }
 
 
+def test_a_terminal_that_lacks_letters_is_no_error(tmp_path, monkeypatch):
+    (tmp_path / "pairs.tsv").write_text("a\tɒ\n", encoding="utf-8")
+    screen = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(screen, encoding="cp1252"))
+    quick = ["--epochs", 1, "--inspect", 1, "--units", 4, "--tensorboard", "off", "--logs", tmp_path / "logs"]
+    assert run_here("--data", tmp_path / "pairs.tsv", *quick) == 0
+    assert b"expected: \\u0252" in screen.getvalue()
+
+
 def test_a_run_never_overwrites_another(default_run, capfd):
     folder, _ = default_run
     [run] = (folder / "logs").iterdir()
@@ -258,7 +268,8 @@ def test_ctrl_c_keeps_the_last_epoch(tmp_path):
         process.kill()
         process.wait()
     assert (process.returncode, errors) == (130, "error: stopped by Ctrl-C\n")
-    epoch = int(re.search(r"^Interrupted: epoch (\d+) is saved in logs/long", output, flags=re.M)[1])
+    told = r"^Interrupted: epoch (\d+) is saved in logs/long; to go on: --run long --resume$"
+    epoch = int(re.search(told, output, flags=re.M)[1])
     assert epoch >= 1
     assert int(load(tmp_path / "logs" / "long").optimizer.iterations) == 5 * epoch
     assert not list(tmp_path.rglob("*unfinished*"))
