@@ -7,7 +7,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from keras_seq2seq.attention import MakeAttention
-from keras_seq2seq.batching import Examples, batches, encode_pairs, make_buckets, training_batches
+from keras_seq2seq.batching import Examples, batches, encode_pairs
 from keras_seq2seq.callbacks import Inspect, JudgeAverages, SaveEachEpoch, stopping_callbacks
 from keras_seq2seq.config import Configuration, InputError
 from keras_seq2seq.corpora import Pair
@@ -22,7 +22,7 @@ from keras_seq2seq.recurrent import MakeCell
 from keras_seq2seq.runs import fingerprint, has_stopped, load_stopped, new_run_folder
 from keras_seq2seq.saving import MODEL_FILE, load
 from keras_seq2seq.schedules import learning_rate
-from keras_seq2seq.splicing import batches_with_splices, more_pairs
+from keras_seq2seq.splicing import batches_to_learn, updates_per_epoch, with_splices
 from keras_seq2seq.tensorboard import SHOWN, TensorBoard, check_profiler
 from keras_seq2seq.vocabulary import NOTEBOOK_TOKENS, Vocabulary
 
@@ -69,17 +69,11 @@ def train(
         vocabularies = (model.source_vocabulary, model.target_vocabulary)
     else:
         vocabularies = build_vocabularies(train_pairs, config)
-    # Out of those that will be learnt: aligning takes longer the longer they are.
-    usable = encode_pairs(train_pairs, *vocabularies, config).pairs if config.splices else []
-    spliced = more_pairs(usable, config)
-    examples = prepare([*train_pairs, *spliced], "training", *vocabularies, config)
-    if spliced:  # the given ones come first
-        print(f"  of them spliced out of the others: {len(examples.pairs) - len(usable)}")
+    given = prepare(train_pairs, "training", *vocabularies, config)
+    examples = with_splices(given, *vocabularies, config)
     valid = prepare(valid_pairs, "validation", *vocabularies, config) if valid_pairs else None
     print("Vocabulary: {} source and {} target tokens".format(*map(len, vocabularies)))
-    # Where fewer splices could be made than asked for, the given pairs come round more often instead.
-    asked_for = -(-len(usable) * (1 + config.splices) // config.batch_size)
-    updates = config.updates_per_epoch or max(make_buckets(examples, config).batch_count, asked_for)
+    updates = updates_per_epoch(examples, len(given.pairs), config)
     if not config.resume:
         longest = int(examples.labels.bounding_shape()[1])
         model = new_model(config, *vocabularies, longest, config.epochs * updates, make_cell, make_attention)
@@ -100,13 +94,9 @@ def train(
             print("It has finished already; nothing is left to train.")
         else:
             write_configuration(config, run)
-            if spliced:
-                data = batches_with_splices(examples, len(usable), config, updates, first_batch=done * updates)
-            else:
-                data = training_batches(examples, config, first_batch=done * updates)
             with interruptible() as ear:
                 model.fit(
-                    data,
+                    batches_to_learn(examples, len(given.pairs), config, updates, first_batch=done * updates),
                     initial_epoch=done,
                     epochs=config.epochs,
                     steps_per_epoch=updates,

@@ -71,7 +71,7 @@ def test_training_has_them_behind_its_own_pairs(tmp_path, capfd):
     config = Configuration(splices=5, run="one", **cut, **quick)
     model = train(config, pairs)
     printed = capfd.readouterr().out
-    assert "Training pairs: 4\n  of them spliced out of the others: 2\n" in printed
+    assert "Training pairs: 2\n  and 2 spliced out of them\n" in printed
     assert [line.split()[1] for line in printed.splitlines() if "question:" in line][:2] == ["abcde", "xbcdy"]
     assert sorted(model.source_vocabulary.tokens[5:]) == list("abcdexy")
     # With more epochs, the third that is without them would begin later.
@@ -85,7 +85,7 @@ def test_pairs_that_are_left_out_are_not_spliced(tmp_path, capfd):
     cut = {"source_tokens": "char", "target_tokens": "space", "shared_vocabulary": False}
     train(Configuration(splices=5, max_length=6, **cut, **quick), pairs)
     printed = capfd.readouterr().out
-    assert "Training pairs: 4; left out: 1, " in printed and "others: 2\n" in printed
+    assert "Training pairs: 2; left out: 1, " in printed and "  and 2 spliced out of them\n" in printed
     assert "z" not in "".join(line for line in printed.splitlines() if "question:" in line)
     with pytest.raises(InputError, match="none of the 3 training pairs can be used"):
         train(Configuration(splices=5, max_length=2, **cut, **quick), pairs)
@@ -103,7 +103,7 @@ def test_the_last_third_of_the_epochs_learns_the_given_pairs_alone():
     examples = encode_pairs([*given, *spliced], toys.WORDS, toys.WORDS, config)
 
     def sources(first_batch, count):
-        data = splicing.batches_with_splices(examples, 2, config, updates=4, first_batch=first_batch)
+        data = splicing.batches_to_learn(examples, 2, config, updates=4, first_batch=first_batch)
         return [int(source[0, 1]) for (source, _), _ in data.take(count)]  # behind `<q>`
 
     everything = sources(0, 24)
