@@ -124,19 +124,19 @@ class Decoder(Half):
     def _say(
         self, tokens: tf.Tensor, state: State, memory: Memory | None, run: Run, training: bool
     ) -> tuple[tf.Tensor, State, tf.Tensor | None]:
-        inputs, after, weights = self.drop_out("embedding_dropout", self.embedding(tokens), training), [], None
+        inputs = self.drop_out("embedding_dropout", self.embedding(tokens), training)
+        final_state, weights = [], None
         parts = len(state) // self.config.layers
         for level in range(self.config.layers):
             if level:  # the dropout of the last level comes behind the attention
                 inputs = self.drop_out(level_name("dropout", level - 1), inputs, training)
             rnn = getattr(self, level_name("rnn", level))
-            outputs, left = run(rnn, inputs, state[level * parts : (level + 1) * parts])
-            after += left
+            outputs, level_state = run(rnn, inputs, state[level * parts : (level + 1) * parts])
+            final_state += level_state
             inputs = outputs + inputs if self.config.residual and level else outputs
         if self.attention:
             context, weights = self.attention(inputs, *memory)
             inputs = self.combine(tf.concat([inputs, tf.cast(context, inputs.dtype)], axis=-1))
         inputs = self.drop_out(level_name("dropout", self.config.layers - 1), inputs, training)
-        if self.config.tie_embeddings:
-            return self.projection(inputs, tf.convert_to_tensor(self.embedding.embeddings)), after, weights
-        return self.projection(inputs), after, weights
+        tied = [tf.convert_to_tensor(self.embedding.embeddings)] if self.config.tie_embeddings else []
+        return self.projection(inputs, *tied), final_state, weights

@@ -61,11 +61,8 @@ class Half(SameOnBothKeras, keras.Model):
         return getattr(self, part)(inputs, training=training) if self.config.dropout else inputs
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "config": self.config.to_dict(),
-        }
+        own = {"vocabulary_size": self.vocabulary_size, "config": self.config.to_dict()}
+        return {**super().get_config(), **own}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Half":
@@ -104,11 +101,8 @@ class Encoder(Half):
             rnn = make_rnn(config, level_name("encoder/rnn", level), make_cell)
             setattr(self, level_name("rnn", level), rnn)
             if config.bidirectional:
-                setattr(
-                    self,
-                    level_name("backward", level),
-                    make_rnn(config, level_name("encoder/backward", level), make_cell),
-                )
+                backward = make_rnn(config, level_name("encoder/backward", level), make_cell)
+                setattr(self, level_name("backward", level), backward)
                 for part, size in enumerate(tf.nest.flatten(rnn.cell.state_size)):
                     setattr(self, bridge_name(level, part), keras.layers.Dense(size, activation="tanh"))
 
@@ -125,16 +119,16 @@ class Encoder(Half):
         inputs, state = self.drop_out("embedding_dropout", self.embedding(source), training), []
         for level in range(self.config.layers):
             rnn = getattr(self, level_name("rnn", level))
-            outputs, left = run_over_time(rnn, inputs, mask, None, training)
+            outputs, level_state = run_over_time(rnn, inputs, mask, None, training)
             if self.config.bidirectional:
                 rnn = getattr(self, level_name("backward", level))
-                backward, behind = run_over_time(rnn, reverse(inputs), mask, None, training)
-                outputs = tf.concat([outputs, reverse(backward)], axis=-1)
-                left = [
+                backward_outputs, backward_state = run_over_time(rnn, reverse(inputs), mask, None, training)
+                outputs = tf.concat([outputs, reverse(backward_outputs)], axis=-1)
+                level_state = [
                     getattr(self, bridge_name(level, part))(tf.concat(both, axis=-1))
-                    for part, both in enumerate(zip(left, behind, strict=True))
+                    for part, both in enumerate(zip(level_state, backward_state, strict=True))
                 ]
-            state += left
+            state += level_state
             if self.config.residual and level:
                 outputs += inputs
             inputs = self.drop_out(level_name("dropout", level), outputs, training)
