@@ -43,7 +43,8 @@ def read_pairs(path: str | os.PathLike) -> list[Pair]:
     pairs = []
     for place, sides in _columns(path):
         if len(sides) != 2:
-            raise InputError(f"{place}: {len(sides) - 1} tabs; expected one: source, tab, target")
+            hint = " (`cut -f1,2` takes the first two columns)" if len(sides) > 2 else ""
+            raise InputError(f"{place}: {len(sides) - 1} tabs; expected one: source, tab, target{hint}")
         for name, side in zip(("source", "target"), sides, strict=True):
             if not side.strip():
                 raise InputError(f"{place}: the {name} is empty; give it text or remove the line")

@@ -57,7 +57,7 @@ def test_the_path_may_be_a_string(write):
     ("content", "line", "reason"),
     [
         (b"a\tb\nno tab\n", 2, "0 tabs; expected one: source, tab, target"),
-        (b"a\tb\tc\n", 1, "2 tabs; expected one: source, tab, target"),
+        (b"a\tb\tc\n", 1, "2 tabs; expected one: source, tab, target (`cut -f1,2` takes"),
         (b"\n\na\tb\n\tc\n", 4, "the source is empty"),
         (b"a\tb\nc\t\n", 2, "the target is empty"),
         (b"a\t  \n", 1, "the target is empty"),  # blanks are no text
