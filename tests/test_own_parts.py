@@ -1,4 +1,4 @@
-"""The README's files of one's own parts, run as they are printed there."""
+"""The README's Python: files of one's own parts and training by hand, run as they are printed there."""
 
 import re
 import runpy
@@ -8,11 +8,8 @@ import toys
 
 from keras_seq2seq import keras, load, training
 
-FILES = {
-    name: code
-    for code in re.findall(r"```python\n(.*?)```", (toys.ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    for name in re.findall(r"\A# (own_\w+\.py)", code)
-}
+CODE = re.findall(r"```python\n(.*?)```", (toys.ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+FILES = {name: code for code in CODE for name in re.findall(r"\A# (own_\w+\.py)", code)}
 KNOWN = [["what makes up water molecules"], ["hydrogen and oxygen"]]
 
 
@@ -77,3 +74,14 @@ def test_a_callback(run, capsys):
 def test_a_loss(run):
     model = run("own_loss.py")
     assert model.predict_text(KNOWN[0]) == KNOWN[1]
+
+
+def test_training_and_training_further_from_python(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training, "TensorBoard", lambda *_: keras.callbacks.Callback())
+    for name in ("pairs.tsv", "valid.tsv", "more.tsv"):
+        (tmp_path / name).write_text("ab\tA B\nba\tB A\n")
+    [first, further] = sorted((code for code in CODE if "read_pairs(" in code), key=lambda code: "further" in code)
+    exec(first)
+    exec(further.replace("logs/RUN", "logs/mine"))
+    assert int(load(tmp_path / "further.keras").optimizer.iterations) == 40 + 5  # a batch an epoch
