@@ -82,12 +82,8 @@ class Configuration:
     reverse_source: bool = _option(False, "let the encoder read the source backwards")
     attention: str = _option("none", "let the decoder look at the source: Bahdanau's or Luong's", choices=ATTENTIONS)
     tie_embeddings: bool = _option(False, "project to the vocabulary by the decoder's embedding")
-    source_embeddings: str | None = _option(
-        None, "start the source's embeddings from a word2vec or GloVe text file", shown="FILE"
-    )
-    target_embeddings: str | None = _option(
-        None, "the same for the target, where it has a vocabulary of its own", shown="FILE"
-    )
+    source_embeddings: str | None = _option(None, "a word2vec or GloVe file to start embeddings from", shown="FILE")
+    target_embeddings: str | None = _option(None, "the same for the target, if it has its own vocabulary", shown="FILE")
     freeze_embeddings: bool = _option(False, "do not train the embeddings that come from a file")
     as_published: bool = _option(False, "rebuild the 2018 notebook, whose decoder reads the tokens it must predict")
     # Training
@@ -114,9 +110,7 @@ class Configuration:
     average: float = _option(0.0, "judge and keep moving averages of the weights with this decay", least=0)
     precision: str = _option("float32", "of the layers' arithmetic; bfloat16 on a CPU too", choices=PRECISIONS)
     best: str = _option("val_loss", "keep the epoch that is best by this, given validation pairs", choices=METRICS)
-    early_stopping: str | None = _option(
-        None, "stop after so many epochs without a better value", shown="METRIC:PATIENCE"
-    )
+    early_stopping: str | None = _option(None, "stop after so many epochs without a gain", shown="METRIC:PATIENCE")
     deterministic: bool = _option(False, "same seed, same bits: slower operations with a fixed order")
     jit_compile: bool = _option(False, "compile the training step with XLA")
     seed: int = _option(0, "seed of everything random", least=0)
