@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +28,8 @@ def interruptible() -> Iterator[Interruptible]:
     """Gives a callback for `fit` and, for as long as it is used, sees to it that no Ctrl-C is lost.
 
     Keras 3 catches everything in a few places (where it turns logs into numbers, say), and there one in fifty is lost.
-    Interrupted in C code, Python may make another error of it.
+    Interrupted in C code, Python may make another error of it. Where an object is being cleared away, it prints that
+    and goes on.
     """
     callback = Interruptible()
 
@@ -41,6 +43,8 @@ def interruptible() -> Iterator[Interruptible]:
         yield callback
         return
     signal.signal(signal.SIGINT, note)
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda lost: None if lost.exc_type is KeyboardInterrupt else hook(lost)
     try:
         yield callback
     except Exception:
@@ -49,6 +53,7 @@ def interruptible() -> Iterator[Interruptible]:
         raise
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.unraisablehook = hook
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """Ctrl-C: heard whenever it comes, and never between two files that belong together."""
 
 import signal
+import sys
 import threading
 
 import pytest
@@ -41,6 +42,30 @@ def test_an_error_that_was_a_ctrl_c_is_one_and_any_other_stays_what_it_is():
             raise SystemError("bad argument to internal function") from None
     with pytest.raises(SystemError), interruptible():
         raise SystemError
+
+
+class LastWords:
+    """Raises an error, by Ctrl-C or of its own, where Python cannot pass it on: while it is being cleared away."""
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def __del__(self):
+        if self.error:
+            raise self.error
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_ctrl_c_that_python_cannot_pass_on_is_heard_and_not_printed(monkeypatch):
+    printed = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda lost: printed.append(lost.exc_type))
+    hook = sys.unraisablehook
+    with interruptible() as ear:
+        LastWords()
+        LastWords(ZeroDivisionError())
+        with pytest.raises(KeyboardInterrupt):
+            ear.on_train_batch_begin(0)
+    assert (printed, sys.unraisablehook) == ([ZeroDivisionError], hook)
 
 
 def test_a_handler_of_ones_own_is_left_alone():
