@@ -33,7 +33,9 @@ def hyperparameters(model: Seq2Seq, run: str) -> None:
     """Writes the configuration, for the HParams tab to put beside what came of it: what differs between runs first."""
     # How a run is shown, and where it stands, is nothing to compare.
     left_out = ("inspect", "tensorboard", "profile", "logs", "run", "resume")
-    values: dict[str, Any] = {"keras": keras_major(), "parameters": model.count_params()}
+    # By hand, since Keras 2 counts the numbers of the metrics too.
+    parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    values: dict[str, Any] = {"keras": keras_major(), "parameters": parameters}
     for name, value in model.config.to_dict().items():
         if name not in left_out:
             values[name] = "" if value is None else value
