@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_seq2seq import framework, streams
-from keras_seq2seq.config import InputError
+from keras_seq2seq.config import InputError, is_utf8
 from keras_seq2seq.options import Parser
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def predict(arguments: Sequence[str]) -> None:
     if texts and options.input:
         raise InputError("give either texts or --input, not both")
     for text in texts:
-        if any("\ud800" <= character <= "\udfff" for character in text):
+        if not is_utf8(text):
             raise InputError(f"the text {text!r} is not UTF-8")
     model, strategy = _load(run, options.keras, options.logs), _strategy(options)
     with streams.output(options.output) as output:

@@ -39,6 +39,11 @@ def flag_of(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def is_utf8(text: str) -> bool:
+    """Says whether a text can be written as UTF-8; Python reads bytes that are none as halves of characters."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def suggest(name: str, valid: Iterable[str]) -> str:
     """Returns "did you mean ...?" for a near miss, and always the list of what is valid."""
     valid = list(valid)
@@ -126,7 +131,7 @@ class Configuration:
         for field in dataclasses.fields(self):
             value, flag = getattr(self, field.name), flag_of(field.name)
             choices, least = field.metadata["choices"], field.metadata["least"]
-            if isinstance(value, str) and any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
+            if isinstance(value, str) and ("\0" in value or not is_utf8(value)):
                 raise InputError(f"{flag} is {value!r}; it must be UTF-8, without NUL")
             if not isinstance(value, _types_of(field)) or (isinstance(value, bool) and field.type is not bool):
                 name = getattr(field.type, "__name__", field.type)  # a union has none

@@ -40,7 +40,7 @@ class Task:
     never: Sequence[int] = (0,)
 
 
-def token_log_probabilities(logits: tf.Tensor, never: Sequence[int] = (0,)) -> tf.Tensor:
+def token_log_probabilities(logits: tf.Tensor, never: Sequence[int]) -> tf.Tensor:
     """Returns `log softmax(logits)`, with the tokens `never` ruled out; the others do not get their share."""
     ruled_out = tf.reduce_any(tf.range(tf.shape(logits)[-1])[:, None] == tf.constant(never), axis=1)
     return tf.where(ruled_out, NEVER, tf.nn.log_softmax(logits))
