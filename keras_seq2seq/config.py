@@ -51,6 +51,19 @@ def suggest(name: str, valid: Iterable[str]) -> str:
     return (f"did you mean {near[0]}? " if near else "") + "the valid ones are: " + ", ".join(valid)
 
 
+def require_keys(what: str, described: Any, known: tuple[str, ...]) -> None:
+    """Refuses a description that is no mapping, or has other keys than `known`.
+
+    Raises:
+        InputError: it is one.
+    """
+    if not isinstance(described, Mapping):
+        raise InputError(f"its {what} is not described by names and values")
+    for key in described:
+        if key not in known:
+            raise InputError(f"its {what} has an unknown key {key!r}; the valid ones are: {', '.join(known)}")
+
+
 @dataclasses.dataclass(frozen=True)
 class Configuration:
     """Everything a run depends on. The defaults are the notebook's model on the notebook's two pairs.
@@ -209,6 +222,8 @@ class Configuration:
             InputError: an unknown name (the nearest valid ones are listed), or a bad value.
         """
         names = [field.name for field in dataclasses.fields(cls)]
+        if not isinstance(values, Mapping):
+            raise InputError("a configuration is not described by names and values")
         for name in values:
             if name not in names:
                 raise InputError(f"unknown configuration key {name!r}; {suggest(name, names)}")

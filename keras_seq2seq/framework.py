@@ -147,15 +147,15 @@ def registered_name(part: Any) -> str:
     return name
 
 
-def registered_part(name: str) -> Any:
+def registered_part(name: Any) -> Any:
     """Returns what is registered under `name`.
 
     Raises:
         InputError: nothing is.
     """
-    part = _import_keras().saving.get_registered_object(name)
+    part = _import_keras().saving.get_registered_object(name) if isinstance(name, str) else None
     if part is None:
-        raise InputError(f"the model needs {name.split('>')[-1]!r}: import the file that defines it, then load")
+        raise InputError(f"the model needs {str(name).split('>')[-1]!r}: import the file that defines it, then load")
     return part
 
 

@@ -6,9 +6,10 @@ from typing import Any
 import tensorflow as tf
 
 from keras_seq2seq.attention import MakeAttention
-from keras_seq2seq.config import Configuration
+from keras_seq2seq.config import LARGEST, Configuration, InputError, require_keys
 from keras_seq2seq.decoder import Decoder
 from keras_seq2seq.decoding import GREEDY, Strategy, Task
+from keras_seq2seq.deserialization import compile_options
 from keras_seq2seq.encoder import Encoder
 from keras_seq2seq.framework import SameOnBothKeras, keras, registered_name, registered_part
 from keras_seq2seq.inference import TextInTextOut
@@ -18,9 +19,10 @@ from keras_seq2seq.pretrained import freeze_embeddings
 from keras_seq2seq.recurrent import Dropout, MakeCell
 from keras_seq2seq.replicas import require_supported_strategy
 from keras_seq2seq.scheduled_sampling import mix_in_own_tokens, probability_of
-from keras_seq2seq.vocabulary import ANSWER, END, PAD, QUESTION, Vocabulary
+from keras_seq2seq.vocabulary import ANSWER, END, PAD, QUESTION, UNKNOWN, Vocabulary
 
 FORMAT = 2  # of what `get_config` returns; one more whenever older code could not read it
+DESCRIBED = ("config", "source_vocabulary", "target_vocabulary", "answer_limit")
 OWN_PARTS = ("make_cell", "make_attention")
 
 
@@ -56,6 +58,12 @@ class Seq2Seq(TextInTextOut, Learning, SameOnBothKeras, keras.Model):
     ) -> None:
         super().__init__(**options)
         require_supported_strategy()
+        for side, begins, vocabulary in (
+            ("source", QUESTION, source_vocabulary),
+            ("target", ANSWER, target_vocabulary),
+        ):
+            if vocabulary.id_of(begins) is None:
+                raise InputError(f"the {side} vocabulary has no {begins}, which begins every {side}")
         self.config = config
         self.source_vocabulary = source_vocabulary
         self.target_vocabulary = target_vocabulary
@@ -150,10 +158,17 @@ class Seq2Seq(TextInTextOut, Learning, SameOnBothKeras, keras.Model):
         return strategy(task)
 
     def answers_exactly(self, source: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """Returns `(batch,)` bool: whether the greedy answer is the reference, `<end>` (the last label) included."""
+        """Returns `(batch,)` bool: whether the greedy answer is the reference, `<end>` (the last label) included.
+
+        A reference that holds `<unk>` is answered by nothing: what cannot be named cannot be right.
+        """
         said = self.generate_ids(source, max_length=tf.shape(labels)[1])[0][:, 0]
         # By `tf.equal`, since the result of `==` has no rank where a size is not known when the graph is made.
-        return tf.reduce_all(tf.equal(said, tf.cast(labels, said.dtype)) | tf.equal(labels, 0), axis=1)
+        right = tf.equal(said, tf.cast(labels, said.dtype)) | tf.equal(labels, 0)
+        unknown = self.target_vocabulary.id_of(UNKNOWN)
+        if unknown is not None:
+            right &= tf.not_equal(labels, unknown)
+        return tf.reduce_all(right, axis=1)
 
     def create_weights(self) -> "Seq2Seq":
         """Makes all weights by a first forward pass, so that summary, saving and loading work before training."""
@@ -163,8 +178,8 @@ class Seq2Seq(TextInTextOut, Learning, SameOnBothKeras, keras.Model):
         return self
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compiles a loaded model; Keras leaves that to whoever overrides `compile`."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        """Compiles a loaded model, also for Keras's own `load_model`, which would build whatever the file describes."""
+        self.compile(**compile_options(config))
         self.optimizer.build(self.trainable_variables)
 
     def get_config(self) -> dict[str, Any]:
@@ -180,13 +195,31 @@ class Seq2Seq(TextInTextOut, Learning, SameOnBothKeras, keras.Model):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Seq2Seq":
+        """Builds a model from what `get_config` returned, which may come out of anybody's file.
+
+        Raises:
+            InputError: it is no such description, or was made by a newer version.
+        """
+        made_for = config.get("format", FORMAT)
+        if not isinstance(made_for, int) or made_for > FORMAT:
+            raise InputError(f"was saved by a newer keras_seq2seq (format {made_for}, not {FORMAT}); upgrade")
+        require_keys("model", config, ("format", *DESCRIBED, "progress", "own_parts"))
+        for name in DESCRIBED:
+            if name not in config:
+                raise InputError(f"its model is described without {name}")
+        if not isinstance(config["answer_limit"], int) or not 1 <= config["answer_limit"] <= LARGEST:
+            raise InputError(f"its answer_limit is {config['answer_limit']!r}; expected a number from 1 to {LARGEST}")
+        own_parts, progress = config.get("own_parts", {}), config.get("progress", {})
+        require_keys("own parts", own_parts, OWN_PARTS)
         model = cls(
             # What is missing there was not known yet, and is as it was then: the plain default, whatever the data.
             Configuration.from_dict(config["config"], start=Configuration()),
             Vocabulary.from_config(config["source_vocabulary"]),
             Vocabulary.from_config(config["target_vocabulary"]),
             config["answer_limit"],
-            **{name: registered_part(found) for name, found in config.get("own_parts", {}).items()},
+            **{name: registered_part(found) for name, found in own_parts.items()},
         )
-        model.progress.update(config.get("progress", {}))
+        if not isinstance(progress, dict):
+            raise InputError("its progress is not described by names and values")
+        model.progress.update(progress)
         return model.create_weights()

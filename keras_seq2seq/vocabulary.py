@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq.config import TOKENS, InputError
+from keras_seq2seq.config import TOKENS, InputError, is_utf8, require_keys
 
 PAD, UNKNOWN, QUESTION, ANSWER, END = "<pad>", "<unk>", "<q>", "<a>", "<end>"
 SPECIAL = (PAD, UNKNOWN, QUESTION, ANSWER, END)
@@ -60,21 +60,26 @@ class Vocabulary:
         table: the lookup table from tokens to ids, for whoever writes a graph that uses it.
 
     Raises:
-        ValueError: `<pad>` is not first, or a token stands there twice.
+        InputError: a token is no text, `<pad>` is not first, or a token stands there twice.
     """
 
     def __init__(self, tokens: Sequence[str], unit: str) -> None:
-        self.tokens = [str(token) for token in tokens]
-        self.unit = unit
         if unit not in TOKENS:
             raise InputError(f"the kind of tokens is {unit!r}; choose one of: {', '.join(TOKENS)}")
+        if isinstance(tokens, str) or not isinstance(tokens, Sequence):
+            raise InputError("the tokens of a vocabulary must be a list of texts")
+        for number, token in enumerate(tokens):
+            if not isinstance(token, str) or not is_utf8(token):
+                raise InputError(f"token {number} of a vocabulary is {token!r}; it must be a text of UTF-8")
+        self.tokens = list(tokens)
+        self.unit = unit
         if UNKNOWN in self.tokens[2:]:
-            raise ValueError(f"{UNKNOWN} must be the second token: its id is 1.")
+            raise InputError(f"{UNKNOWN} must be the second token of a vocabulary: its id is 1")
         if self.tokens[:1] != [PAD]:
-            raise ValueError(f"The first token must be {PAD}: its id is 0.")
+            raise InputError(f"the first token of a vocabulary must be {PAD}: its id is 0")
         repeated = [token for token, count in Counter(self.tokens).items() if count > 1]
         if repeated:
-            raise ValueError(f"Tokens must differ; these do not: {repeated[:5]}")
+            raise InputError(f"the tokens of a vocabulary must differ; these do not: {repeated[:5]}")
         self._special_ids = [self.tokens.index(token) for token in SPECIAL if token in self.tokens]
         # As objects: NumPy's own strings end before their last NULs.
         names = np.array([token.encode() for token in self.tokens], dtype=object)
@@ -141,4 +146,10 @@ class Vocabulary:
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Vocabulary":
-        return cls(**config)
+        """Makes a vocabulary of what `get_config` returned.
+
+        Raises:
+            InputError: it is no such description.
+        """
+        require_keys("vocabulary", config, ("tokens", "unit"))
+        return cls(config.get("tokens"), config.get("unit"))

@@ -151,4 +151,4 @@ except keras_seq2seq.InputError as error:
 def test_a_process_that_does_not_know_them_says_what_is_missing(tmp_path, keras_major):
     save(trained(make_cell=LeakyCell), tmp_path / "model.keras")
     line = toys.output_of(ELSEWHERE, tmp_path / "model.keras", keras_major=keras_major).splitlines()[-1]
-    assert line == "the model needs 'LeakyCell': import the file that defines it, then load"
+    assert line.endswith("model.keras: the model needs 'LeakyCell': import the file that defines it, then load")

@@ -259,10 +259,10 @@ def test_it_can_be_made_while_a_graph_is_traced():
 @pytest.mark.parametrize(
     ("tokens", "reason"),
     [
-        ([], "first token must be <pad>"),
-        (["a", "<pad>"], "first token must be <pad>"),
-        ([*SPECIAL, "a", "b", "a"], r"Tokens must differ; these do not: \['a'\]"),
-        (["<pad>", "<unk>", "<pad>"], "Tokens must differ"),
+        ([], "first token of a vocabulary must be <pad>"),
+        (["a", "<pad>"], "first token of a vocabulary must be <pad>"),
+        ([*SPECIAL, "a", "b", "a"], r"tokens of a vocabulary must differ; these do not: \['a'\]"),
+        (["<pad>", "<unk>", "<pad>"], "tokens of a vocabulary must differ"),
         (["<pad>", "a", "<unk>", "b"], "<unk>"),  # every id would be right but that of an unknown token
     ],
 )
