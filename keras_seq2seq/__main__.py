@@ -68,8 +68,10 @@ def run_command(command: Callable[..., None], arguments: Sequence[str], **option
         # TensorFlow's own class cannot be named here without importing TensorFlow.
         if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":
             raise
+        trains = command is train or arguments[:1] == ["train"]
+        smaller = "smaller sizes (--units, --embedding-dim, --batch-size, --max-length)"
         print(
-            "error: out of memory; choose smaller sizes (--units, --embedding-dim, --batch-size, --beam)",
+            f"error: out of memory; choose {smaller if trains else 'a smaller --beam or shorter texts'}",
             file=sys.stderr,
         )
         return BAD_INPUT

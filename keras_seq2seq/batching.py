@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq2seq.config import Configuration
-from keras_seq2seq.corpora import Pair
+from keras_seq2seq.corpora import Pair, check_pairs
 from keras_seq2seq.vocabulary import ANSWER, END, QUESTION, Vocabulary
 
 
@@ -61,7 +61,11 @@ def encode_pairs(
     """Encodes text pairs and leaves out those that have no token, or more than `max_length`, on a side.
 
     How many were left out is `len(pairs) - len(examples.pairs)`.
+
+    Raises:
+        InputError: a pair is not two texts.
     """
+    check_pairs(pairs)
     source = source_vocabulary.encode(tf.constant([s for s, _ in pairs], tf.string))
     target = target_vocabulary.encode(tf.constant([t for _, t in pairs], tf.string))
     lengths = np.stack([source.row_lengths(), target.row_lengths()])

@@ -6,10 +6,10 @@ A pair is two plain strings. Every error names the file and the line.
 import hashlib
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from keras_seq2seq.config import Configuration, InputError
+from keras_seq2seq.config import Configuration, InputError, is_utf8
 from keras_seq2seq.streams import lines_of
 
 Pair = tuple[str, str]
@@ -34,6 +34,13 @@ def _columns(path: str | os.PathLike) -> Iterator[tuple[str, list[str]]]:
         yield f"{path}, line {number}", line.split("\t")
 
 
+def _seen(columns: list[str]) -> str:
+    """Returns how many columns a line has, with the beginnings of the first five."""
+    shown = [repr(column if len(column) <= 20 else column[:20] + "...") for column in columns[:5]]
+    more = ["..."] if len(columns) > 5 else []
+    return f"{len(columns)} column{'s' * (len(columns) > 1)} ({', '.join(shown + more)})"
+
+
 def read_pairs(path: str | os.PathLike) -> list[Pair]:
     """Reads one pair a line: source, tab, target. Blank lines are passed over.
 
@@ -43,8 +50,8 @@ def read_pairs(path: str | os.PathLike) -> list[Pair]:
     pairs = []
     for place, sides in _columns(path):
         if len(sides) != 2:
-            hint = " (`cut -f1,2` takes the first two columns)" if len(sides) > 2 else ""
-            raise InputError(f"{place}: {len(sides) - 1} tabs; expected one: source, tab, target{hint}")
+            keep = "; keep the source's and the target's column (`cut -f1,2` for the first two)"
+            raise InputError(f"{place}: {_seen(sides)}; expected source, tab, target{keep if len(sides) > 2 else ''}")
         for name, side in zip(("source", "target"), sides, strict=True):
             if not side.strip():
                 raise InputError(f"{place}: the {name} is empty; give it text or remove the line")
@@ -52,18 +59,22 @@ def read_pairs(path: str | os.PathLike) -> list[Pair]:
     return pairs
 
 
-def read_references(path: str | os.PathLike) -> dict[str, list[str]]:
-    """Reads test data: source, tab, one or more right answers with tabs between them.
+def read_references(path: str | os.PathLike, further: bool = False) -> dict[str, list[str]]:
+    """Reads test data: source, tab, right answer. A source may come back on a later line with another answer.
 
-    A source may come back on a later line with further answers.
+    Args:
+        path: the file.
+        further: take further columns for further right answers.
 
     Raises:
-        InputError: the file cannot be read, or a line has no answer or an empty side.
+        InputError: the file cannot be read, or a line does not have these columns, or an empty one.
     """
     references: dict[str, list[str]] = {}
-    for place, (source, *targets) in _columns(path):
-        if not targets:
-            raise InputError(f"{place}: no tab; expected: source, tab, one or more answers")
+    for place, columns in _columns(path):
+        source, *targets = columns
+        if not targets or (len(targets) > 1 and not further):
+            hint = "; with --references further columns are further answers" if targets else ""
+            raise InputError(f"{place}: {_seen(columns)}; expected source, tab, answer{hint}")
         if not source.strip() or not all(target.strip() for target in targets):
             raise InputError(f"{place}: a side is empty; give it text or remove the line")
         known = references.setdefault(source, [])
@@ -92,26 +103,54 @@ def chatterbot() -> list[Pair]:
     return pairs
 
 
+def check_pairs(pairs: Sequence[Pair], role: str = "given") -> None:
+    """Refuses what is no list of two texts each, before it becomes an error of TensorFlow's that names no pair.
+
+    Args:
+        pairs: (source, target) texts.
+        role: what they are for, for the message.
+
+    Raises:
+        InputError: a pair is something else; the message has its number.
+    """
+    for number, pair in enumerate(pairs, start=1):
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(side, str) for side in pair):
+            raise InputError(f"pair {number} of the {role} pairs is {pair!r}; expected two texts: source, target")
+        for side in pair:
+            if not is_utf8(side):
+                raise InputError(f"pair {number} of the {role} pairs: {side!r} is not UTF-8")
+
+
 def load_pairs(config: Configuration) -> tuple[list[Pair], list[Pair]]:
     """Returns the training pairs and the validation pairs (possibly none) that `config` names."""
     if config.data is not None:
         train = read_pairs(config.data)
     else:
         train = chatterbot() if config.corpus == "chatterbot" else list(NOTEBOOK)
-    if config.valid is not None:
-        return train, read_pairs(config.valid)
-    return hold_out(train, config.valid_share)
+    return train, read_pairs(config.valid) if config.valid is not None else []
 
 
-def hold_out(pairs: list[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
+def hold_out(pairs: list[Pair], share: float, unit: str) -> tuple[list[Pair], list[Pair]]:
     """Splits off about `share` of the *sources*, so that no source stands on both sides.
 
-    A source's side depends on its text alone: it stays there when the corpus grows.
+    What counts are the tokens that a model reads: as words, `Tom runs!` and `tom runs` are one source. Its side depends
+    on them alone: it stays there when the corpus grows.
+
+    Args:
+        pairs: (source, target) texts.
+        share: from 0 to 1.
+        unit: what a token of the source is: see `vocabulary.tokenize`.
 
     Raises:
         InputError: nothing is left to train on, or nothing was held out.
     """
-    held_out = [int(hashlib.sha256(source.encode()).hexdigest()[:8], 16) / 16**8 < share for source, _ in pairs]
+    from keras_seq2seq.vocabulary import tokens_of  # needs TensorFlow, which reading a file does not
+
+    check_pairs(pairs)
+    digests = [
+        hashlib.sha256("\0".join(tokens).encode()) for tokens in tokens_of([source for source, _ in pairs], unit)
+    ]
+    held_out = [int(digest.hexdigest()[:8], 16) / 16**8 < share for digest in digests]
     train = [pair for pair, held in zip(pairs, held_out, strict=True) if not held]
     valid = [pair for pair, held in zip(pairs, held_out, strict=True) if held]
     if share and not (train and valid):

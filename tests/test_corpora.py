@@ -10,7 +10,7 @@ import pytest
 
 from keras_seq2seq import read_pairs
 from keras_seq2seq.config import Configuration, InputError
-from keras_seq2seq.corpora import NOTEBOOK, chatterbot, hold_out, load_pairs
+from keras_seq2seq.corpora import NOTEBOOK, chatterbot, check_pairs, hold_out, load_pairs
 
 
 @pytest.fixture
@@ -56,8 +56,21 @@ def test_the_path_may_be_a_string(write):
 @pytest.mark.parametrize(
     ("content", "line", "reason"),
     [
-        (b"a\tb\nno tab\n", 2, "0 tabs; expected one: source, tab, target"),
-        (b"a\tb\tc\n", 1, "2 tabs; expected one: source, tab, target (`cut -f1,2` takes"),
+        (b"a\tb\nno tab\n", 2, "1 column ('no tab'); expected source, tab, target"),
+        (
+            b"a\tb\nrun\tran\tV;PST\n",
+            2,
+            "3 columns ('run', 'ran', 'V;PST'); expected source, tab, target; keep the source's and the target's column "
+            "(`cut -f1,2` for the first two)",
+        ),
+        (b"a\tb\t\n", 1, "3 columns ('a', 'b', ''); expected"),  # a tab too many
+        (b"1\t2\t3\t4\t5\t6\n", 1, "6 columns ('1', '2', '3', '4', '5', ...); expected"),
+        (
+            b"twenty characters ok\t" + b"x" * 21 + b"\tc\n",
+            1,
+            f"3 columns ('twenty characters ok', '{'x' * 20}...', 'c');",
+        ),
+        ("é\u2028\r\t\x1b\t\n".encode(), 1, "3 columns ('é\\u2028\\r', '\\x1b', '');"),  # nothing that breaks the line
         (b"\n\na\tb\n\tc\n", 4, "the source is empty"),
         (b"a\tb\nc\t\n", 2, "the target is empty"),
         (b"a\t  \n", 1, "the target is empty"),  # blanks are no text
@@ -103,7 +116,7 @@ PAIRS = [(f"source {number // 2}", f"target {number}") for number in range(2000)
 
 
 def test_no_source_stands_on_both_sides_and_none_gets_lost():
-    train, valid = hold_out(PAIRS, 0.2)
+    train, valid = hold_out(PAIRS, 0.2, "word")
     assert not {source for source, _ in train} & {source for source, _ in valid}
     assert sorted(train + valid) == sorted(PAIRS)
     assert train == [pair for pair in PAIRS if pair in set(train)]  # the order of the file is kept
@@ -111,27 +124,58 @@ def test_no_source_stands_on_both_sides_and_none_gets_lost():
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
 def test_the_share_is_about_right(share):
-    _, valid = hold_out(PAIRS, share)
+    _, valid = hold_out(PAIRS, share, "word")
     # A source is held out with this chance: four standard deviations of 1,000 such throws.
     assert len(valid) / len(PAIRS) == pytest.approx(share, abs=4 * (share * (1 - share) / 1000) ** 0.5)
 
 
 def test_a_source_keeps_its_side_when_the_corpus_grows_or_is_shuffled():
-    _, valid = hold_out(PAIRS, 0.2)
-    _, of_half = hold_out(PAIRS[::-2], 0.2)
+    _, valid = hold_out(PAIRS, 0.2, "word")
+    _, of_half = hold_out(PAIRS[::-2], 0.2, "word")
     assert set(of_half) == set(valid) & set(PAIRS[::-2])
-    _, more = hold_out(PAIRS, 0.3)
+    _, more = hold_out(PAIRS, 0.3, "word")
     assert set(valid) < set(more)
 
 
+@pytest.mark.parametrize(
+    ("unit", "same", "other"),
+    [
+        ("word", ["Tom runs!", "Tom runs.", "tom  runs"], "Tom ran"),
+        ("space", ["Tom runs.", " Tom  runs. "], "tom runs."),
+        ("char", ["Tom", "Tom"], "Tom "),
+    ],
+)
+def test_what_is_one_source_to_the_model_has_one_side(unit, same, other):
+    sides, others = set(), set()
+    for number in range(100):
+        pairs = [(f"{number} {text}", "x") for text in [*same, other]]
+        _, valid = hold_out([*pairs, *PAIRS[:50]], 0.5, unit)
+        held = [pair in valid for pair in pairs]
+        assert len(set(held[:-1])) == 1
+        sides.add(held[0])
+        others.add(held[-1] == held[0])
+    assert sides == others == {True, False}
+
+
+@pytest.mark.parametrize("odd", [("c", float("nan")), ("c", None), (3, "d"), "cd", ("c",), ("c", "d", "e"), None])
+def test_a_pair_that_is_not_two_texts_is_named(odd):
+    with pytest.raises(InputError, match=re.escape(f"pair 2 of the training pairs is {odd!r}; expected two texts")):
+        check_pairs([("a", "b"), odd], "training")
+
+
+def test_half_a_character_is_named():
+    with pytest.raises(InputError, match=r"pair 1 of the given pairs: 'b\\ud800' is not UTF-8"):
+        check_pairs([("a", "b\ud800")])
+
+
 def test_nothing_is_held_out_unless_asked_for():
-    assert hold_out(PAIRS, 0.0) == (PAIRS, [])
+    assert hold_out(PAIRS, 0.0, "word") == (PAIRS, [])
 
 
 @pytest.mark.parametrize(("pairs", "share"), [(PAIRS[:2], 0.001), (PAIRS[:2], 0.999)])
 def test_an_empty_side_is_refused(pairs, share):
     with pytest.raises(InputError, match=f"--valid-share {share} of 2 pairs leaves one side empty"):
-        hold_out(pairs, share)
+        hold_out(pairs, share, "word")
 
 
 # What a configuration names
@@ -142,8 +186,6 @@ def test_the_configuration_names_the_pairs(write):
     train, valid = write(b"a\tb\n", "train.tsv"), write(b"c\td\n", "valid.tsv")
     assert load_pairs(Configuration(data=str(train))) == ([("a", "b")], [])
     assert load_pairs(Configuration(data=str(train), valid=str(valid))) == ([("a", "b")], [("c", "d")])
-    many = write("".join(f"{source}\t{target}\n" for source, target in PAIRS).encode(), "many.tsv")
-    assert load_pairs(Configuration(data=str(many), valid_share=0.2)) == hold_out(PAIRS, 0.2)
 
 
 def test_the_notebooks_pairs_are_not_handed_out_themselves():
