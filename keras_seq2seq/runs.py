@@ -6,12 +6,14 @@ import hashlib
 import itertools
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_seq2seq.config import Configuration, InputError, flag_of
 from keras_seq2seq.corpora import Pair
 from keras_seq2seq.framework import keras_major
-from keras_seq2seq.model import Seq2Seq
+from keras_seq2seq.model import OWN_PARTS, Seq2Seq
 from keras_seq2seq.saving import LAST_FILE, load
 
 # What may change without changing what the run computes. More epochs only make it longer.
@@ -58,16 +60,26 @@ def fingerprint(train_pairs: list[Pair], valid_pairs: list[Pair]) -> dict[str, l
     }
 
 
-def load_stopped(run: Path, config: Configuration, data: dict[str, list]) -> Seq2Seq:
+def names_of(**parts: Any) -> dict[str, list[str]]:
+    """Returns the names of the functions, classes, metrics and callbacks that a user handed to `train`."""
+    given = {role: part if isinstance(part, Sequence) else [part] for role, part in parts.items() if part is not None}
+    return {
+        role: [getattr(part, "__name__", None) or getattr(part, "name", None) or type(part).__name__ for part in given]
+        for role, given in given.items()
+    }
+
+
+def load_stopped(run: Path, config: Configuration, data: dict[str, list], own: dict[str, list[str]]) -> Seq2Seq:
     """Loads the last finished epoch of a run, with its optimizer and counters.
 
     Args:
         run: the run's folder.
         config: of the command that resumes.
         data: its `fingerprint`.
+        own: the `names_of` its own parts: loss, metrics and callbacks are not saved with the model.
 
     Raises:
-        InputError: there is nothing to resume, or configuration, data or Keras differ; the message says how.
+        InputError: there is nothing to resume, or configuration, data, own parts or Keras differ; the message says how.
     """
     if not (run / LAST_FILE).exists():
         instead = "remove it, or choose another --run," if run.exists() else "start it"
@@ -78,6 +90,16 @@ def load_stopped(run: Path, config: Configuration, data: dict[str, list]) -> Seq
             f"{run}: was trained on the other Keras, whose optimizer's state cannot be taken over; "
             f"use --keras {5 - keras_major()}"
         )
+    try:
+        differences = _differences(model, config, data, own)
+    except (LookupError, TypeError, ValueError):
+        raise InputError(f"{run}: {LAST_FILE} does not say how far its training came; it cannot be resumed") from None
+    if differences:
+        raise InputError(f"{run}: cannot be resumed: " + "; ".join(differences))
+    return model
+
+
+def _differences(model: Seq2Seq, config: Configuration, data: dict[str, list], own: dict[str, list[str]]) -> list[str]:
     differences = []
     for field in dataclasses.fields(Configuration):
         before, now = getattr(model.config, field.name), getattr(config, field.name)
@@ -86,13 +108,19 @@ def load_stopped(run: Path, config: Configuration, data: dict[str, list]) -> Seq
         fixed = field.name == "epochs" and (config.learning_rate_schedule == "cosine" or config.splices)
         if before != now and (field.name not in FREE or fixed):
             differences.append(f"{flag_of(field.name)} was {before}, is {now}")
-    for name, (count, digest) in model.progress["data"].items():
-        if [count, digest] != data[name]:
-            changed = f"{count} pairs, now {data[name][0]}" if count != data[name][0] else f"other {count} pairs"
+    for name, now in data.items():
+        count, digest = model.progress["data"][name]
+        if [count, digest] != now:
+            changed = f"{count} pairs, now {now[0]}" if count != now[0] else f"other {count} pairs"
             differences.append(f"{name} data was {changed}")
-    if differences:
-        raise InputError(f"{run}: cannot be resumed: " + "; ".join(differences))
-    return model
+    before = model.progress.get("own", own)  # earlier versions did not say
+    for role in sorted({*before, *own}):
+        was, now = before.get(role, []), own.get(role, [])
+        # Cell and attention are saved with the model, and need not be given again.
+        if was != now and (now or role not in OWN_PARTS):
+            names = [", ".join(names) or "none" for names in (was, now)]
+            differences.append("{} of `train` was {}, is {}".format(role, *names))
+    return differences
 
 
 def has_stopped(model: Seq2Seq, config: Configuration) -> bool:

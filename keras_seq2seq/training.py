@@ -10,7 +10,7 @@ from keras_seq2seq.attention import MakeAttention
 from keras_seq2seq.batching import Examples, batches, encode_pairs
 from keras_seq2seq.callbacks import Inspect, JudgeAverages, SaveEachEpoch, stopping_callbacks
 from keras_seq2seq.config import Configuration, InputError
-from keras_seq2seq.corpora import Pair
+from keras_seq2seq.corpora import Pair, check_pairs, hold_out
 from keras_seq2seq.framework import keras
 from keras_seq2seq.interrupting import interruptible
 from keras_seq2seq.learning import TokenLoss
@@ -19,7 +19,7 @@ from keras_seq2seq.options import write_configuration
 from keras_seq2seq.precision import optimizer_for
 from keras_seq2seq.pretrained import use_embeddings
 from keras_seq2seq.recurrent import MakeCell
-from keras_seq2seq.runs import fingerprint, has_stopped, load_stopped, new_run_folder
+from keras_seq2seq.runs import fingerprint, has_stopped, load_stopped, names_of, new_run_folder
 from keras_seq2seq.saving import MODEL_FILE, load
 from keras_seq2seq.schedules import learning_rate
 from keras_seq2seq.splicing import batches_to_learn, updates_per_epoch, with_splices
@@ -42,7 +42,8 @@ def train(
     Args:
         config: every choice of the run.
         train_pairs: (source, target) texts.
-        valid_pairs: measured after each epoch, where there are any.
+        valid_pairs: measured after each epoch, where there are any; without them `config.valid_share` of the training
+            pairs is held out.
         callbacks: more Keras callbacks of your own.
         metrics: more Keras metrics, updated with labels, logits and the mask as sample weights.
         token_loss: a loss of your own: see `Seq2Seq`.
@@ -57,13 +58,19 @@ def train(
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
+    check_pairs(train_pairs, "training")
+    check_pairs(valid_pairs, "validation")
+    if not valid_pairs and config.valid_share:
+        train_pairs, valid_pairs = hold_out(train_pairs, config.valid_share, config.source_tokens)
     check_metrics(config, bool(valid_pairs))
     if config.profile:
         check_profiler()
     digests = fingerprint(train_pairs, list(valid_pairs))
+    functions = {"token_loss": token_loss, "make_cell": make_cell, "make_attention": make_attention}
+    own = names_of(metrics=metrics, callbacks=callbacks, **functions)
     if config.resume:
         run = Path(config.logs, config.run)
-        model = load_stopped(run, config, digests)
+        model = load_stopped(run, config, digests, own)
         model.config = config
         print(f"Resuming {run} after epoch {model.progress['epoch']}")
         vocabularies = (model.source_vocabulary, model.target_vocabulary)
@@ -77,7 +84,7 @@ def train(
     if not config.resume:
         longest = int(examples.labels.bounding_shape()[1])
         model = new_model(config, *vocabularies, longest, config.epochs * updates, make_cell, make_attention)
-        model.progress.update(epoch=0, data=digests)
+        model.progress.update(epoch=0, data=digests, own=own)
         run = new_run_folder(config)
 
     model.own_metrics[:] = metrics

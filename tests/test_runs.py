@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -17,9 +18,21 @@ import toys
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
-from keras_seq2seq import Configuration, InputError, framework, train
+from keras_seq2seq import Configuration, InputError, framework, keras, save, train
 from keras_seq2seq.corpora import NOTEBOOK
+from keras_seq2seq.losses import token_crossentropy
 from keras_seq2seq.runs import load_stopped
+
+
+@keras.utils.register_keras_serializable("own")
+def slow_cell(units):
+    return keras.layers.SimpleRNNCell(units)
+
+
+@keras.utils.register_keras_serializable("own")
+def slow_cell_2(units):
+    return keras.layers.SimpleRNNCell(units)
+
 
 TRAIN = Path(__file__).resolve().parent.parent / "train.py"
 EPOCHS = 9
@@ -135,10 +148,10 @@ def test_what_differs_is_named_and_refused(folder, left_alone):
 
 def test_a_run_without_a_finished_epoch_is_refused(tmp_path):
     with pytest.raises(InputError, match="has no finished epoch to resume; start it without --resume"):
-        load_stopped(tmp_path / "nobody", Configuration(), {})
+        load_stopped(tmp_path / "nobody", Configuration(), {}, {})
     # There it could not be started under its name.
     with pytest.raises(InputError, match="to resume; remove it, or choose another --run, without --resume"):
-        load_stopped(tmp_path, Configuration(), {})
+        load_stopped(tmp_path, Configuration(), {}, {})
 
 
 def test_a_run_that_was_given_no_name_goes_on_for_longer_than_first_said(tmp_path):
@@ -152,3 +165,63 @@ def test_a_run_that_was_given_no_name_goes_on_for_longer_than_first_said(tmp_pat
         EventAccumulator(str(events)).Reload().SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
     )
     assert metadata.parse_session_start_info_plugin_data(content).hparams["epochs"].number_value == 2
+
+
+def half_the_loss(labels, logits):
+    return 0.5 * token_crossentropy(labels, logits)
+
+
+class Silent(keras.callbacks.Callback):
+    """Does nothing."""
+
+
+OWN = {
+    "token_loss": half_the_loss,
+    "metrics": [keras.metrics.SparseTopKCategoricalAccuracy(k=3, name="top_3")],
+    "callbacks": [Silent()],
+}
+
+
+BEFORE = {"own": OWN, "plain": {}, "cell": {"make_cell": slow_cell}}
+
+
+def train_own(folder, run, parts, epochs, resume=False):
+    options = {"logs": str(folder), "inspect": 0, "updates_per_epoch": 1, "tensorboard": "off"}
+    return train(Configuration(run=run, epochs=epochs, resume=resume, **options), NOTEBOOK, **parts)
+
+
+@pytest.fixture(scope="module")
+def own_runs(tmp_path_factory):
+    """Returns the folder of three runs that have each finished an epoch."""
+    folder = tmp_path_factory.mktemp("own")
+    for run, parts in BEFORE.items():
+        train_own(folder, run, parts, 1)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("run", "after", "differences"),
+    [
+        ("own", {**OWN, "token_loss": None}, "token_loss of `train` was half_the_loss, is none"),
+        ("plain", {"token_loss": half_the_loss}, "token_loss of `train` was none, is half_the_loss"),
+        ("own", {**OWN, "metrics": []}, "metrics of `train` was top_3, is none"),
+        ("own", {**OWN, "callbacks": [Silent(), Silent()]}, "callbacks of `train` was Silent, is Silent, Silent"),
+        ("cell", {"make_cell": slow_cell_2}, "make_cell of `train` was slow_cell, is slow_cell_2"),
+        ("plain", {"make_cell": slow_cell}, "make_cell of `train` was none, is slow_cell"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_parts_than_it_had(own_runs, run, after, differences):
+    with pytest.raises(InputError, match=f"{run}: cannot be resumed: {re.escape(differences)}$"):
+        train_own(own_runs, run, after, 2, resume=True)
+
+
+@pytest.mark.parametrize(("run", "after"), [("own", OWN), ("plain", {}), ("cell", {})])
+def test_a_run_goes_on_with_the_parts_that_it_had(own_runs, run, after):
+    assert train_own(own_runs, run, after, 2, resume=True).progress["epoch"] == 2
+
+
+def test_a_file_that_does_not_say_how_far_it_came(tmp_path):
+    (tmp_path / "run").mkdir()
+    save(toys.compiled_model(), tmp_path / "run" / "last.keras")
+    with pytest.raises(InputError, match=r"last\.keras does not say how far its training came"):
+        load_stopped(tmp_path / "run", Configuration(), {"training": [2, "digest"]}, {})
