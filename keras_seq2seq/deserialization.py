@@ -47,7 +47,7 @@ def compile_options(described: Any) -> dict[str, Any]:
 
 
 def _built(described: Any) -> Any:
-    """Builds the optimizer or the learning rate schedule that is described as Keras does it, or an optimizer by name."""
+    """Builds the optimizer or learning rate schedule that is described as Keras does it, or an optimizer by name."""
     if isinstance(described, str):
         names = {name.lower(): name for name in OPTIMIZERS}
         return _class_of(names.get(described.lower(), described), None)()

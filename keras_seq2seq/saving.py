@@ -106,5 +106,6 @@ def _built(description: dict[str, Any], weights: bytes, same_keras: bool) -> Seq
         raise
     except BROKEN as error:
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise InputError(f"is not a whole .keras file; it does not hold the model that it describes ({reason})") from error
+        message = f"is not a whole .keras file; it does not hold the model that it describes ({reason})"
+        raise InputError(message) from error
     return model

@@ -156,7 +156,7 @@ def test_keras_own_loading_passes_the_same_checks(file_with, tmp_path, monkeypat
     if attack["class_name"] == "Adam" and attack["registered_name"] is None:
         keras.models.load_model(path)  # with Keras's own Adam: names of modules are not read
     else:
-        with pytest.raises(InputError, match="the model needs '(Functional|Adam)'"):
+        with pytest.raises(InputError, match=r"the model needs '(Functional|Adam)'"):
             keras.models.load_model(path)
     assert not canary.exists()
 
