@@ -1,14 +1,15 @@
 """What happens between the updates: printing the notebook's tensors, stopping early, and saving."""
 
 import contextlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq.config import Configuration
+from keras_seq2seq.config import Configuration, InputError
 from keras_seq2seq.framework import keras
 from keras_seq2seq.interrupting import uninterrupted
 from keras_seq2seq.learning import Batch, updates_of
@@ -69,15 +70,16 @@ class Remembering:
 
     def on_train_begin(self, logs: Any = None) -> None:
         super().on_train_begin(logs)
+        # Keras 3 would take any first value for the best one, NaN too, and then no number for a better one.
+        self.best = math.inf if _mode(self.monitor) == "min" else -math.inf
         for name, value in self.model.progress.get(type(self).__name__, {}).items():
-            setattr(self, name, value)
+            if value is not None and not math.isnan(value):
+                setattr(self, name, value)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         super().on_epoch_end(epoch, logs)
         values = {name: getattr(self, name) for name in self.remembered}
-        self.model.progress[type(self).__name__] = {
-            name: None if value is None else float(value) for name, value in values.items()
-        }
+        self.model.progress[type(self).__name__] = {name: float(value) for name, value in values.items()}
 
 
 class EarlyStopping(Remembering, keras.callbacks.EarlyStopping):
@@ -121,7 +123,8 @@ class SaveEachEpoch(keras.callbacks.Callback):
     """Saves the whole model at the end of every epoch; it has to come last, after what counts epochs.
 
     `last.keras` is always the last finished epoch. `model.keras` is the best one by `metric` where there are
-    validation pairs, else the last too. Each file is whole at every moment, and Ctrl-C waits until both are there.
+    validation pairs, else the last too. Of epochs that are equally good it is the one with the lowest loss. Each file
+    is whole at every moment, and Ctrl-C waits until both are there.
 
     Args:
         run: the run's folder.
@@ -143,15 +146,21 @@ class SaveEachEpoch(keras.callbacks.Callback):
         save(self.model, self.run / LAST_FILE)
 
     def is_best(self, logs: dict[str, float]) -> bool:
-        """Compares with the best value so far, and keeps it in mind."""
+        """Compares with the best value so far and its loss, and keeps them in mind; NaN is worse than any number."""
         if self.metric is None:
             return True
+        sign, progress = -1 if self.metric.endswith("loss") else 1, self.model.progress
+
+        def rank(value: float, loss: float) -> list[tuple]:
+            return [(False,) if math.isnan(one) else (True, one) for one in (sign * value, -loss)]
+
         value = float(logs[self.metric])
-        best = self.model.progress.get("best")
-        better = best is None or (value < best if self.metric.endswith("loss") else value > best)
-        if better:
-            self.model.progress["best"] = value
-        return better
+        loss = float(logs.get("val_loss" if self.metric.startswith("val_") else "loss", math.nan))
+        best = (progress["best"], progress.get("best_loss", math.nan)) if "best" in progress else None
+        if best and rank(value, loss) <= rank(*best):
+            return False
+        progress.update(best=value, best_loss=loss)
+        return True
 
 
 def stopping_callbacks(config: Configuration) -> list[keras.callbacks.Callback]:
@@ -164,6 +173,21 @@ def stopping_callbacks(config: Configuration) -> list[keras.callbacks.Callback]:
         options = {"monitor": config.best, "mode": _mode(config.best), "patience": config.plateau_patience}
         callbacks.append(HalveOnPlateau(factor=0.5, verbose=1, min_delta=0.0, **options))
     return callbacks
+
+
+def refuse_weight_keepers(callbacks: Sequence[keras.callbacks.Callback], config: Configuration) -> None:
+    """Refuses callbacks that keep the best epoch's weights, where the epochs are judged by averages of the weights.
+
+    Raises:
+        InputError: there is one: it would judge the averages and keep the weights as they are.
+    """
+    for callback in callbacks if config.average else ():
+        keeps = isinstance(callback, keras.callbacks.ModelCheckpoint)
+        if keeps or (isinstance(callback, keras.callbacks.EarlyStopping) and callback.restore_best_weights):
+            raise InputError(
+                f"{type(callback).__name__} would judge the averages of the weights (--average {config.average}) and "
+                f"keep the weights themselves: leave it out, the run's {MODEL_FILE} holds the best averages"
+            )
 
 
 def _mode(metric: str) -> str:

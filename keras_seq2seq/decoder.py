@@ -10,7 +10,7 @@ from keras_seq2seq.config import Configuration
 from keras_seq2seq.decoding import State
 from keras_seq2seq.encoder import Half, embedding_layer, level_name
 from keras_seq2seq.framework import keras, require_same_keras
-from keras_seq2seq.recurrent import MakeCell, make_rnn, run_over_time, structured
+from keras_seq2seq.recurrent import MakeCell, forget_dropout_masks, make_rnn, run_over_time, structured
 
 Memory = tuple[tf.Tensor, tf.Tensor]
 Run = Callable[[keras.layers.RNN, tf.Tensor, State], tuple[tf.Tensor, State]]
@@ -115,6 +115,7 @@ class Decoder(Half):
         """
 
         def once(rnn: keras.layers.RNN, inputs: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+            forget_dropout_masks(rnn.cell)
             output, state = rnn.cell(inputs[:, 0], structured(state, rnn.cell), training=False)
             return output[:, None], list(tf.nest.flatten(state))
 

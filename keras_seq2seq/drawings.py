@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_seq2seq.vocabulary import UNKNOWN
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -37,7 +39,7 @@ def escape(text: str) -> str:
 
 
 def mark_wrong(said: Sequence[str], reference: Sequence[str], separator: str, aligned: bool) -> str:
-    """Returns what was said as Markdown, wrong tokens in bold.
+    """Returns what was said as Markdown, wrong tokens in bold; `<unk>` is never right.
 
     Args:
         said: the tokens said.
@@ -47,12 +49,12 @@ def mark_wrong(said: Sequence[str], reference: Sequence[str], separator: str, al
             token too many does not make all that follow it wrong; `∅` stands where tokens are missing.
     """
     if aligned:
-        pieces = [(token, token != right) for token, right in zip(said, reference, strict=True)]
+        pieces = [(token, token != right or token == UNKNOWN) for token, right in zip(said, reference, strict=True)]
     else:
         pieces = []
         matcher = difflib.SequenceMatcher(None, list(said), list(reference), autojunk=False)
         for change, start, end, _, _ in matcher.get_opcodes():
-            pieces += [(token, change != "equal") for token in said[start:end]]
+            pieces += [(token, change != "equal" or token == UNKNOWN) for token in said[start:end]]
             pieces += [("∅", True)] if change == "insert" else []
     return separator.join(f"**{escape(token)}**" if wrong else escape(token) for token, wrong in pieces)
 

@@ -10,10 +10,11 @@ import tensorflow as tf
 from keras_seq2seq.framework import SameOnBothKeras, keras, keras_major, require_same_keras
 from keras_seq2seq.losses import label_mask, masked_mean, smoothed_crossentropy, token_crossentropy
 from keras_seq2seq.precision import apply_gradients, scaled_loss, unscaled
-from keras_seq2seq.replicas import mean_over_replicas, sum_over_replicas
+from keras_seq2seq.replicas import mean_over_replicas, result_over_replicas, sum_over_replicas
 
 Batch = tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]
 TokenLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+CHANGE_LEARNING_RATE = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 
 
 class Learning:
@@ -47,7 +48,12 @@ class Learning:
 
     @property
     def own_metrics(self) -> list[keras.metrics.Metric]:
-        """More Keras metrics, for whoever trains the model: called with labels, logits and the mask as weights."""
+        """More Keras metrics, for whoever trains the model.
+
+        They are given all tokens of a batch in one row: labels `(batch * time,)`, logits `(batch * time, vocabulary)`
+        and weights `(batch * time,)`, 1 or at padding 0. A mean then weighs every label alike, however far a batch is
+        padded. Under several replicas the result is that of the whole batch, if the metric's variables are sums.
+        """
         return self._own.metrics
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
@@ -60,19 +66,33 @@ class Learning:
         with tf.GradientTape() as tape:
             logits = self(inputs, training=True)
             loss = masked_mean(self.token_loss(labels, logits), mask, count)
-            loss = scaled_loss(self.optimizer, loss)
+            loss = scaled_loss(self.optimizer, loss + self._added_losses())
         self._update(gradients_of(tape, loss, self.trainable_variables))
         self.tokens_tracker.update_state(tf.math.count_nonzero(inputs[0]) + tf.math.count_nonzero(labels))
         # Shown is the plain cross-entropy, whatever is trained on: training and validation share a chart.
         return self._track(token_crossentropy(labels, logits), logits, labels)
 
     def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Measures one batch: loss and token accuracy with teacher forcing, exact match without."""
+        """Measures one batch: loss and token accuracy with teacher forcing, exact match without.
+
+        Token accuracy is the share of labels that are the likeliest token, `<unk>` among them; an answer with `<unk>`
+        is no exact match: see `answers_exactly`.
+        """
         inputs, labels = _unpack(batch)
         logits = self(inputs, training=False)
         results = self._track(token_crossentropy(labels, logits), logits, labels)
         self.exact_tracker.update_state(tf.cast(self.answers_exactly(inputs[0], labels), tf.float32))
         return {**results, "exact_match": mean_over_replicas(self.exact_tracker)}
+
+    def _added_losses(self) -> tf.Tensor | float:
+        """Returns what layers add to the loss, regularisers and `add_loss`: this replica's share, as gradients add up.
+
+        Each call of the model starts with none. What the loop of scheduled sampling adds stays in that loop's graph.
+        """
+        here = tf.compat.v1.get_default_graph()
+        losses = [loss for loss in self.losses if getattr(loss, "graph", here) is here]
+        total = sum(tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in losses)
+        return total / tf.distribute.get_strategy().num_replicas_in_sync
 
     def _update(self, gradients: list[tf.Tensor]) -> None:
         gradients = unscaled(self.optimizer, [sum_over_replicas(gradient) for gradient in gradients])
@@ -90,14 +110,16 @@ class Learning:
         correct = tf.cast(tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels, tf.float32)
         # Weighted by labels, so that the mean of an epoch does not depend on how it was cut into batches. In one
         # dimension, since Keras 3 takes the mean of a row's weights, which depends on how far it was padded.
+        weights = tf.reshape(mask, [-1])
         for tracker, values in ((self.loss_tracker, crossentropy), (self.accuracy_tracker, correct)):
-            tracker.update_state(tf.reshape(values, [-1]), sample_weight=tf.reshape(mask, [-1]))
+            tracker.update_state(tf.reshape(values, [-1]), sample_weight=weights)
+        tokens = (tf.reshape(labels, [-1]), tf.reshape(logits, [-1, logits.shape[-1]]))
         for metric in self.own_metrics:
-            metric.update_state(labels, logits, sample_weight=mask)
+            metric.update_state(*tokens, sample_weight=weights)
         return {
             "loss": mean_over_replicas(self.loss_tracker),
             "token_accuracy": mean_over_replicas(self.accuracy_tracker),
-            **{metric.name: metric.result() for metric in self.own_metrics},
+            **{metric.name: result_over_replicas(metric) for metric in self.own_metrics},
         }
 
     @property
@@ -124,9 +146,25 @@ class Learning:
         super()._maybe_symbolic_build(**({} if self.trainable_variables else batch))
 
     def fit(self, *data: Any, callbacks: Any = None, **options: Any) -> keras.callbacks.History:
-        """Trains, as `keras.Model.fit`; a callback of the other Keras is refused (TypeError)."""
+        """Trains, as `keras.Model.fit`.
+
+        Raises:
+            TypeError: a callback belongs to the other Keras.
+            ValueError: the learning rate follows a schedule that a callback would change, or that has come to its end.
+        """
+        schedule = _schedule_of(self.optimizer)
         for callback in tf.nest.flatten(callbacks or []):
             require_same_keras(callback, "callback")
+            if schedule and isinstance(callback, CHANGE_LEARNING_RATE):
+                raise ValueError(
+                    f"{type(callback).__name__} cannot change a learning rate that follows {type(schedule).__name__}: "
+                    "compile with a plain number, or leave the callback out."
+                )
+        if schedule and _is_over(schedule, updates_of(self)):
+            raise ValueError(
+                f"{type(schedule).__name__} has come to its end: the learning rate is 0 from update {updates_of(self)} "
+                "on; compile with a fresh optimizer to train further."
+            )
         return super().fit(*data, callbacks=callbacks, **options)
 
 
@@ -142,6 +180,18 @@ def gradients_of(tape: tf.GradientTape, loss: tf.Tensor, variables: list[Any]) -
 def updates_of(model: keras.Model) -> int:
     """Returns how many updates the model's optimizer has made."""
     return int(tf.convert_to_tensor(model.optimizer.iterations))
+
+
+def _schedule_of(optimizer: Any) -> keras.optimizers.schedules.LearningRateSchedule | None:
+    # `learning_rate` is the present number, whether there is a schedule or not.
+    rate = getattr(getattr(optimizer, "inner_optimizer", optimizer), "_learning_rate", None)
+    return rate if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) else None
+
+
+def _is_over(schedule: keras.optimizers.schedules.LearningRateSchedule, updates: int) -> bool:
+    """Says whether the learning rate is 0 now and stays so: a warm-up starts at 0 too, and restarts pass through it."""
+    ahead = (0, *(2**power for power in range(24)))
+    return all(float(schedule(tf.constant(updates + more, tf.int64))) == 0 for more in ahead)
 
 
 def _unpack(batch: Batch) -> Batch:

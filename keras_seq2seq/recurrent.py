@@ -128,6 +128,18 @@ def structured(state: list[tf.Tensor], cell: keras.layers.Layer) -> list:
     return tf.nest.pack_sequence_as(cell.state_size, state) if tf.nest.is_nested(cell.state_size) else state
 
 
+def forget_dropout_masks(cell: keras.layers.Layer) -> None:
+    """Lets Keras's own cells, also those within others, draw new masks where they drop out by themselves.
+
+    They keep a mask from one call to the next; only a layer that holds them directly makes them forget it, and in
+    Keras 2 the mask of a training step would stay on when the cell is asked for one token.
+    """
+    for part in cell._flatten_layers():
+        if hasattr(part, "reset_dropout_mask"):
+            part.reset_dropout_mask()
+            part.reset_recurrent_dropout_mask()
+
+
 def run_over_time(
     rnn: keras.layers.RNN, inputs: tf.Tensor, mask: tf.Tensor, state: list[tf.Tensor] | None, training: bool
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -135,11 +147,22 @@ def run_over_time(
 
     Returns:
         outputs `(batch, time, units)` and the final state, a flat list; padding changes neither.
+
+    Raises:
+        ValueError: the cell adds to the loss, in training.
     """
+    forget_dropout_masks(rnn.cell)
     if training and isinstance(rnn.cell, DropoutCell):
         rnn.cell.dropout.next_draw()
     # The mask is passed by hand: the one that Keras attaches by itself gets lost on the way in some Keras versions.
     start = None if state is None else structured(state, rnn.cell)
+    losses = len(rnn.losses)
     outputs, *state = rnn(inputs, initial_state=start, mask=mask, training=training)
+    if training and len(rnn.losses) > losses:
+        # It is called in a loop of the graph, and once more before it.
+        raise ValueError(
+            f"{type(rnn.cell).__name__} adds to the loss at each time step, where no gradient can be taken of it: "
+            "give its weights a regulariser, or call `add_loss` in an attention."
+        )
     # Without the mask that Keras 3 hangs on the outputs, and would warn about in every layer that does not use it.
     return tf.identity(outputs), list(tf.nest.flatten(state))

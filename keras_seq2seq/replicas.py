@@ -20,6 +20,16 @@ def mean_over_replicas(tracker: keras.metrics.Mean) -> tf.Tensor:
     return tf.math.divide_no_nan(total, count)
 
 
+def result_over_replicas(metric: keras.metrics.Metric) -> tf.Tensor:
+    """Returns the result of what all replicas have tracked; the metric's variables have to be sums, as Keras's own are.
+
+    Keras 2 adds them up by itself; Keras 3 shows the mean of the replicas' results.
+    """
+    if keras_major() == 2 or tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return metric.result()
+    return metric.stateless_result([sum_over_replicas(tf.convert_to_tensor(part)) for part in metric.variables])
+
+
 def require_supported_strategy() -> None:
     """Refuses several workers on Keras 3.
 

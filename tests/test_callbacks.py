@@ -1,10 +1,15 @@
 """What happens at the end of an epoch: which file is kept, when training stops, when the learning rate is halved."""
 
+import itertools
+import json
+import math
+import types
+
 import pytest
 import toys
 
-from keras_seq2seq import Configuration, InputError, load
-from keras_seq2seq.callbacks import SaveEachEpoch, stopping_callbacks
+from keras_seq2seq import Configuration, InputError, keras, load
+from keras_seq2seq.callbacks import SaveEachEpoch, refuse_weight_keepers, stopping_callbacks
 from keras_seq2seq.saving import LAST_FILE, MODEL_FILE
 
 
@@ -41,6 +46,52 @@ def test_the_best_value_is_remembered_over_a_stop(tmp_path):
     assert load(tmp_path / LAST_FILE).progress["epoch"] == 2
 
 
+def best_epoch(metric, epochs):
+    """Returns the epoch that is kept, of epochs with these results; the run is stopped and resumed after each."""
+    best, progress = None, {}
+    keeper = SaveEachEpoch("nowhere", metric)
+    for epoch, logs in enumerate(epochs, start=1):
+        keeper.set_model(types.SimpleNamespace(progress=progress))
+        best = epoch if keeper.is_best(logs) else best
+        progress = json.loads(json.dumps(progress))  # saved and loaded
+    return best
+
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "losses", "best"),
+    [
+        # Nothing is right yet, though the loss falls; what is equally good in both is kept as it was.
+        ("val_exact_match", [0.0, 0.0, 0.0, 0.0], [3.0, 2.0, 1.0, 1.0], 3),
+        ("val_exact_match", [0.0, 0.5, 0.5, 0.5, 0.2], [3.0, 2.0, 2.5, 1.5, 1.0], 4),
+        ("val_token_accuracy", [0.5, 0.5, 0.5], [2.0, NAN, 1.0], 3),
+        ("val_token_accuracy", [0.5, 0.5], [NAN, 9.0], 2),
+        # NaN is no better than any number; where there is nothing else, it is kept.
+        ("val_exact_match", [NAN, 0.0, NAN], [NAN, 2.0, 1.0], 2),
+        ("val_loss", [NAN, math.inf, NAN], [NAN, math.inf, NAN], 2),
+        ("val_loss", [NAN, 3.0, NAN, 2.0, NAN], [NAN, 3.0, NAN, 2.0, NAN], 4),
+        ("val_loss", [NAN, NAN], [NAN, NAN], 1),
+        ("loss", [2.0, 1.0, 1.0], [2.0, 1.0, 1.0], 2),
+        ("token_accuracy", [0.0, 0.0, 0.0], [3.0, 2.0, 2.5], 2),
+    ],
+)
+def test_of_equals_the_lower_loss_is_kept_and_nan_is_worse_than_any_number(metric, values, losses, best):
+    # The other split's loss, which rises, has no say.
+    own, other = ("val_loss", "loss") if metric.startswith("val_") else ("loss", "val_loss")
+    rising = itertools.count()
+    epochs = [{own: loss, other: -next(rising), metric: value} for value, loss in zip(values, losses, strict=True)]
+    assert best_epoch(metric, epochs) == best
+
+
+def test_a_run_stopped_before_losses_were_remembered_goes_on():
+    keeper = SaveEachEpoch("nowhere", "val_exact_match")
+    keeper.set_model(types.SimpleNamespace(progress={"best": 0.5}))
+    assert not keeper.is_best({"val_exact_match": 0.25, "val_loss": 1.0})
+    assert keeper.is_best({"val_exact_match": 0.5, "val_loss": 1.0})
+
+
 WORSE = [{"val_loss": 1.0}, {"val_loss": 2.0}, {"val_loss": 2.0}, {"val_loss": 2.0}, {"val_loss": 2.0}]
 
 
@@ -71,6 +122,55 @@ def test_the_learning_rate_is_halved_on_a_plateau_and_stays_so_after_a_stop(tmp_
     assert toys.array(resumed.optimizer.learning_rate) == pytest.approx(0.04)
     live_through(resumed, stopping_callbacks(config), WORSE[4:], first=4)
     assert toys.array(resumed.optimizer.learning_rate) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("val_loss", -1), ("val_exact_match", 1)])
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_first_nan_is_no_best_value_for_ever(tmp_path, metric, sign, stop):
+    # NaN, then ever better, then two that are worse.
+    config = Configuration(
+        early_stopping=f"{metric}:2", learning_rate_schedule="plateau", plateau_patience=2, best=metric
+    )
+    epochs = [{metric: sign * value} for value in (NAN, 1.0, 2.0, 3.0, NAN, 2.5)]
+    model = toys.compiled_model(learning_rate=0.08)
+    done = 1 if stop else 0
+    if stop:
+        live_through(model, [*stopping_callbacks(config), SaveEachEpoch(tmp_path)], epochs[:1])
+        model = load(tmp_path / LAST_FILE)
+    assert live_through(model, stopping_callbacks(config), epochs[done:], first=done) == 6 - done
+    assert toys.array(model.optimizer.learning_rate) == pytest.approx(0.04)
+
+
+def test_a_memory_of_nan_is_forgotten():
+    # As Keras 3 had it saved.
+    model = toys.compiled_model()
+    model.progress["EarlyStopping"] = {"best": NAN, "wait": 1.0}
+    config = Configuration(early_stopping="val_loss:2")
+    assert (
+        live_through(model, stopping_callbacks(config), [{"val_loss": value} for value in (3.0, 2.0)], first=1) is None
+    )
+    assert model.progress["EarlyStopping"] == {"best": 2.0, "wait": 0.0}
+
+
+class MyCheckpoint(keras.callbacks.ModelCheckpoint):
+    pass
+
+
+KEEPERS = {
+    "ModelCheckpoint": lambda: keras.callbacks.ModelCheckpoint("best.keras"),
+    "MyCheckpoint": lambda: MyCheckpoint("best.keras", save_best_only=True),
+    "EarlyStopping": lambda: keras.callbacks.EarlyStopping(restore_best_weights=True),
+}
+
+
+@pytest.mark.parametrize("name", KEEPERS)
+def test_what_would_keep_other_weights_than_it_judges_is_refused(name):
+    harmless = [keras.callbacks.EarlyStopping(), keras.callbacks.TerminateOnNaN()]
+    refuse_weight_keepers([*harmless, KEEPERS[name]()], Configuration())
+    refuse_weight_keepers(harmless, Configuration(average=0.9))
+    with pytest.raises(InputError, match=rf"^{name} would judge the averages .*--average 0.9.* model.keras") as caught:
+        refuse_weight_keepers([*harmless, KEEPERS[name]()], Configuration(average=0.9))
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("rule", ["val_loss", "val_loss:", "val_loss:0", "val_loss:-1", "loss:x", "perplexity:3", ":3"])

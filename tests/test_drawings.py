@@ -24,6 +24,8 @@ def rendered(markdown):
         ("x a b", "a b", "**x** a b"),
         ("a c", "a b c", "a **∅** c"),
         ("", "a", "**∅**"),
+        # What was not named is not right.
+        ("a <unk> c", "a <unk> c", "a **&#60;unk&#62;** c"),
     ],
 )
 def test_wrong_tokens_of_an_answer_are_marked(said, reference, expected):
@@ -33,6 +35,8 @@ def test_wrong_tokens_of_an_answer_are_marked(said, reference, expected):
 def test_teacher_forced_tokens_are_compared_place_by_place():
     assert drawings.mark_wrong("b c d".split(), "a b c".split(), " ", aligned=True) == "**b** **c** **d**"
     assert drawings.mark_wrong("a x c".split(), "a b c".split(), " ", aligned=True) == "a **x** c"
+    unknown = "a <unk>".split()
+    assert drawings.mark_wrong(unknown, unknown, " ", aligned=True) == "a **&#60;unk&#62;**"
 
 
 @pytest.mark.parametrize(

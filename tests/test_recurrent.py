@@ -250,3 +250,71 @@ def test_out_of_training_recurrent_dropout_does_nothing():
     outputs, after = run_over_time(rnn, tf.zeros([3, 4, 1]), tf.ones([3, 4], tf.bool), state, training=False)
     assert (outputs.numpy() == 1).all() and all((part.numpy() == 1).all() for part in after)
     assert int(rnn.cell.dropout.draws) == 0
+
+
+# Cells of Keras that drop out by themselves
+
+DROP = {"dropout": 0.5, "recurrent_dropout": 0.5}
+
+
+def stacked(units):
+    return keras.layers.StackedRNNCells([keras.layers.GRUCell(units, **DROP), keras.layers.LSTMCell(units, **DROP)])
+
+
+DROPPING = {
+    "simple_rnn": lambda units: keras.layers.SimpleRNNCell(units, **DROP),
+    "gru": lambda units: keras.layers.GRUCell(units, **DROP),
+    "lstm": lambda units: keras.layers.LSTMCell(units, **DROP),
+    "stacked": stacked,
+}
+SOME_OF_BOTH = [(name, rate, False) for name in DROPPING for rate in (0.0, 0.5)] + [
+    ("lstm", 0.0, True),
+    ("stacked", 0.5, True),
+]
+
+
+@pytest.mark.parametrize(("name", "recurrent_dropout", "in_graph"), SOME_OF_BOTH)
+def test_a_cell_of_keras_drops_out_anew_in_each_training_call_and_never_when_asked(name, recurrent_dropout, in_graph):
+    config = Configuration(**SIZES, recurrent_dropout=recurrent_dropout)
+    encoder, decoder = (half(7, config, make_cell=DROPPING[name]) for half in (Encoder, Decoder))
+
+    def read_and_say(ids, training):
+        state = encoder(ids, training=training)[1]
+        return decoder(ids, state, training=training)[0]
+
+    def say_token_by_token(ids):
+        state, said = encoder(ids)[1], []
+        for time in range(2):
+            logits, state = decoder.step(ids[:, time], state)
+            said.append(logits)
+        return tf.stack(said, axis=1)
+
+    if in_graph:
+        ids = tf.TensorSpec([None, None], tf.int32)
+        learn = tf.function(lambda ids: read_and_say(ids, True), input_signature=[ids], autograph=False)
+        ask = tf.function(lambda ids: read_and_say(ids, False), input_signature=[ids], autograph=False)
+        step = tf.function(say_token_by_token, input_signature=[ids], autograph=False)
+    else:
+        learn, ask, step = lambda ids: read_and_say(ids, True), lambda ids: read_and_say(ids, False), say_token_by_token
+    both = toys.padded(ROWS)
+    expected = read_and_say(both, False)
+    for ids, rows in ((both, slice(None)), (both[:1], slice(1)), (both, slice(None))):  # another batch, and back
+        first, second = learn(ids), learn(ids)
+        assert np.abs(first - second).max() > 1e-3 and np.abs(first - expected[rows]).max() > 1e-3
+        np.testing.assert_allclose(step(ids), expected[rows, :2], **CLOSE)
+        learn(ids)
+        np.testing.assert_allclose(ask(ids), expected[rows], **CLOSE)
+        learn(both)  # the mask of another batch
+        np.testing.assert_allclose(say_token_by_token(ids), expected[rows, :2], **CLOSE)
+
+
+@pytest.mark.parametrize("recurrent_dropout", [0.0, 0.5])
+def test_a_mask_of_a_cell_of_keras_is_one_for_a_sequence(recurrent_dropout):
+    # The cell says what it reads, dropped or doubled, and keeps nothing.
+    options = {"kernel_initializer": "identity", "recurrent_initializer": "zeros", "use_bias": False, "dropout": 0.5}
+    config = Configuration(units=50, recurrent_dropout=recurrent_dropout)
+    rnn = make_rnn(config, "stream", lambda units: keras.layers.SimpleRNNCell(units, "linear", **options))
+    inputs, mask = tf.ones([2, 3, 50]), tf.ones([2, 3], tf.bool)
+    first, second = (run_over_time(rnn, inputs, mask, None, training=True)[0].numpy() for _ in range(2))
+    assert set(np.unique(first)) == {0.0, 2.0} and (first != second).any()
+    np.testing.assert_array_equal(first[:, 1:], np.repeat(first[:, :1], 2, axis=1))

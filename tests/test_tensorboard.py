@@ -156,6 +156,17 @@ def test_the_table_shows_each_pair_and_survives_markdown(run):
     assert "<strong>" in rendered  # after one epoch it says something wrong
 
 
+def test_in_the_table_what_is_not_named_is_wrong(monkeypatch):
+    # "x" and "y" are in no vocabulary; the model says `<unk>` for both, with a teacher and without.
+    model = new_model()
+    examples = encode_pairs([("b", "x y")], WORDS, WORDS, model.config)
+    ids, tables = np.array([[1, 1, 4]]), []
+    monkeypatch.setattr(tf.summary, "text", lambda name, table: tables.append(table))
+    views.sentences({"labels": ids, "predicted": ids, "said": ids}, model, examples)
+    wrong = "**&#60;unk&#62;** **&#60;unk&#62;** &#60;end&#62;"
+    assert tables[0].splitlines()[-1] == f"| b | x y | {wrong} | {wrong} |"
+
+
 def test_the_graph_is_there_once(run):
     assert {"encoder", "decoder", "loss"} <= {
         node.name.split("/")[0] for node in GraphDef.FromString(run[3]._graph).node
