@@ -3,7 +3,8 @@
 import argparse
 import json
 import os
-from collections.abc import Sequence
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,12 @@ def predict(arguments: Sequence[str]) -> None:
     parser.add_argument("--input", metavar="FILE", help="answer the lines of this file")
     parser.add_argument("--output", metavar="FILE", help="write the answers to this file, complete or not at all")
     parser.add_argument("--nbest", type=int, help="the best N answers of the beam, each on a line after its number")
-    parser.add_argument("--scores", action="store_true", help="add each answer's log-probability, after a tab")
+    parser.add_argument(
+        "--scores",
+        action="store_true",
+        help="add, after a tab, the score that orders answers: the log-probability; with --beam divided by the length "
+        "penalty",
+    )
     parser.add_argument("--sample", action="store_true", help="draw answers instead of searching for the best")
     parser.add_argument("--temperature", type=float, help="with --sample: below 1 bolder, above 1 wilder (default 1)")
     parser.add_argument("--top-k", type=int, help="with --sample: draw among the k likeliest tokens (default: all)")
@@ -49,31 +55,34 @@ def predict(arguments: Sequence[str]) -> None:
     for text in texts:
         if not is_utf8(text):
             raise InputError(f"the text {text!r} is not UTF-8")
+    if run != "latest":
+        _require_model(run)
     model, strategy = _load(run, options.keras, options.logs), _strategy(options)
     with streams.output(options.output) as output:
         done = 0
-        for batch in [texts] if texts else streams.batches(options.input, BATCH):
+        for batch in [texts] if texts else _lines(options.input):
             for answers in model.predict_nbest(batch, strategy, BATCH, first_row=done):
                 done += 1
-                for text, log_probability in answers:
+                for answer in answers:
                     number = [str(done)] if options.nbest else []
-                    score = [f"{log_probability:.4f}"] if options.scores else []
-                    print("\t".join([*number, text, *score]), file=output)
+                    score = [f"{answer.score:.4f}"] if options.scores else []
+                    print("\t".join([*number, answer.text, *score]), file=output)
             output.flush()
 
 
 def evaluate(arguments: Sequence[str]) -> None:
     """Measures a model on a file of sources with their right answers."""
-    parser = _parser("evaluate", "Measure a model on test data: source, tab, one or more right answers.")
+    parser = _parser("evaluate", "Measure a model on test data: one pair a line: source, tab, right answer.")
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's folder or .keras file; default: the latest")
     parser.add_argument("--data", required=True, metavar="FILE", help="the test data")
+    parser.add_argument("--references", action="store_true", help="further columns of it are further right answers")
     _add_search_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
 
     from keras_seq2seq.corpora import read_references
 
-    references = read_references(options.data)
+    references = read_references(options.data, further=options.references)
     model, strategy = _load(options.run or "latest", options.keras, options.logs), _strategy(options)
 
     from keras_seq2seq.metrics import evaluate as measure
@@ -83,7 +92,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         print(json.dumps(results))
         return
     for name, value in results.items():
-        print(f"{name:16} {value}" if isinstance(value, int) else f"{name:16} {value:.4f}")
+        print(f"{name:16} {value:.4f}" if isinstance(value, float) else f"{name:16} {value}")
 
 
 def export(arguments: Sequence[str]) -> None:
@@ -133,6 +142,35 @@ def _split_run(arguments: list[str]) -> tuple[str, list[str]]:
     if first and (first == "latest" or path):
         return first, arguments[1:]
     return "latest", arguments
+
+
+def _require_model(run: str) -> None:
+    """Refuses what looks like a run and holds no model: it may have been meant as a text."""
+    path = os.path.join(run, "model.keras") if os.path.isdir(run) else run
+    if not os.path.exists(path):
+        raise InputError(
+            f"{path}: there is no such file; give a run's folder or a .keras file; if it is a text to answer, write: "
+            f"predict latest {shlex.quote(run)}"
+        )
+
+
+def _lines(path: str | None) -> Iterator[list[str]]:
+    """Yields the lines of a file or of standard input (None) in batches, as they come.
+
+    Raises:
+        InputError: a line holds a tab, so more than a text; the lines before it have been handed on.
+    """
+    number = 0
+    for batch in streams.batches(path, BATCH):
+        for place, line in enumerate(batch):
+            if "\t" in line:
+                if place:
+                    yield batch[:place]
+                name = "standard input" if path is None else path
+                expected = "expected one text a line (`cut -f1` takes the first column)"
+                raise InputError(f"{name}, line {number + place + 1}: has a tab; {expected}")
+        number += len(batch)
+        yield batch
 
 
 def _load(run: str, keras: int | None, logs: str) -> "Seq2Seq":

@@ -1,7 +1,8 @@
 """Decoding: from the encoder's state to the ids of answers, inside the graph, in core TensorFlow operations.
 
-A strategy is a small frozen object that is called with the decoder's `step`. To write your own, give a class
-`width` and a `__call__` like those below, or derive from `TokenByToken` and say how to choose a token.
+A strategy is a small frozen dataclass that is called with the decoder's `step`. To write your own, derive from
+`TokenByToken` and say how to choose a token, or give a class `width` and a `__call__` like those below; where something
+else than the log-probability orders its hypotheses, it says so by a method `score` like that of `Beam`.
 """
 
 import dataclasses
@@ -54,6 +55,10 @@ class TokenByToken:
     def choose(self, log_probabilities: tf.Tensor, time: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         """Returns `(batch,)` int32: a token for each row of `(batch, vocabulary)` log-probabilities."""
         raise NotImplementedError
+
+    def score(self, log_probabilities: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        """Returns what orders hypotheses, the higher the better: their log-probabilities."""
+        return log_probabilities
 
     def __call__(self, task: Task) -> tuple[tf.Tensor, tf.Tensor]:
         """Decodes until every row has ended.
@@ -138,13 +143,13 @@ class Sampling(TokenByToken):
 class Beam:
     """Follows the `width` best unfinished or finished answers side by side, and returns the `nbest` of them.
 
-    Answers are compared by `log P / ((5 + length) / 6) ** length_penalty` (Wu et al., 2016, equation 14): the
-    probability of a long answer is a product of more factors, which is no fault of it.
+    Answers are compared by their `score` (Wu et al., 2016, equation 14): the probability of a long answer is a product
+    of more factors, which is no fault of it.
 
     Args:
         width: answers kept at each step; 1 is greedy decoding.
         nbest: answers returned, best first.
-        length_penalty: alpha of the formula; 0 compares plain log-probabilities.
+        length_penalty: alpha of the score; 0 compares plain log-probabilities.
     """
 
     width: int = 5
@@ -158,6 +163,18 @@ class Beam:
             )
         if not -10 <= self.length_penalty <= 10:  # beyond that a float32 may not hold what comes out
             raise InputError(f"length penalty is {self.length_penalty}; it must be from -10 to 10")
+
+    def score(self, log_probabilities: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
+        """Returns what orders hypotheses, the higher the better.
+
+        Args:
+            log_probabilities: float32.
+            lengths: int32 numbers of tokens, `<end>` included; they broadcast with `log_probabilities`.
+
+        Returns:
+            `log P / ((5 + length) / 6) ** length_penalty`, float32.
+        """
+        return log_probabilities / ((5.0 + tf.cast(lengths, tf.float32)) / 6.0) ** self.length_penalty
 
     def __call__(self, task: Task) -> tuple[tf.Tensor, tf.Tensor]:
         """Searches until every answer in every beam has ended.
@@ -180,7 +197,7 @@ class Beam:
             itself = tf.where(tf.range(vocabulary) == 0, 0.0, NEVER)
             candidates = total[..., None] + tf.where(finished[..., None], itself, gained)
             length += tf.where(finished, 0, 1)
-            ranked = candidates / (((5.0 + tf.cast(length, tf.float32)) / 6.0) ** self.length_penalty)[..., None]
+            ranked = self.score(candidates, length[..., None])
 
             best = tf.math.top_k(tf.reshape(ranked, [batch, -1]), self.width).indices
             parent, token = best // vocabulary, best % vocabulary

@@ -4,12 +4,14 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq.batching import batches, encode_pairs
+from keras_seq2seq.batching import encode_pairs
 from keras_seq2seq.config import InputError
 from keras_seq2seq.corpora import Pair
 from keras_seq2seq.decoding import GREEDY, Strategy
+from keras_seq2seq.inference import list_of_texts
 from keras_seq2seq.model import Seq2Seq
 from keras_seq2seq.vocabulary import UNKNOWN, tokens_of
 
@@ -54,19 +56,26 @@ def error_rates(answers: Sequence[list[str]], references: Sequence[Sequence[list
     }
 
 
-def overlap_scores(answers: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float]:
-    """Returns corpus BLEU (over our tokens) and chrF by `sacrebleu`; nothing where it is not installed."""
+def overlap_scores(answers: Sequence[str], references: Sequence[Sequence[str]]) -> dict[str, float | str]:
+    """Returns corpus BLEU and chrF of texts, as the command `sacrebleu` gives them, each with its signature.
+
+    There is nothing where `sacrebleu` is not installed.
+    """
     try:
-        import sacrebleu
+        from sacrebleu import BLEU, CHRF
     except ImportError:
         return {}
     most = max(len(choices) for choices in references)
     streams = [[choices[i] if i < len(choices) else None for choices in references] for i in range(most)]
-    bleu = sacrebleu.corpus_bleu(list(answers), streams, tokenize="none", force=True)
-    return {"bleu": bleu.score, "chrf": sacrebleu.corpus_chrf(list(answers), streams).score}
+    results: dict[str, float | str] = {}
+    # `force` keeps it from warning of texts that are cut into tokens already.
+    for name, metric in (("bleu", BLEU(force=True)), ("chrf", CHRF())):
+        results[name] = metric.corpus_score(list(answers), streams).score
+        results[f"{name}_signature"] = str(metric.get_signature())
+    return results
 
 
-def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strategy = GREEDY) -> dict[str, float]:
+def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strategy = GREEDY) -> dict[str, float | str]:
     """Measures a model on sources with one or more right answers.
 
     Args:
@@ -76,39 +85,41 @@ def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strateg
 
     Returns:
         `sources`, `references` (how many), `loss` and `perplexity` per token and `token_accuracy` (with teacher
-        forcing, over all references), the rates of `error_rates` and, with `sacrebleu`, `bleu` and `chrf`.
+        forcing, over all references), the rates of `error_rates` over the model's tokens and the `overlap_scores` of
+        the texts.
 
     Raises:
-        InputError: a reference has no token in the model's way of cutting texts, or there is none.
+        InputError: there is nothing to measure, or a text is not a string, or no UTF-8, or has no token in the model's
+            way of cutting texts.
+        TypeError: a source's answers are one text, not a list.
     """
-    if not references or not all(references.values()):
+    sources = list_of_texts(references, "source")
+    right = [list_of_texts(targets, f"answer to {source!r:.40}:") for source, targets in references.items()]
+    if not right or not all(right):
         raise InputError("there is nothing to measure: give at least one source, and each an answer")
-    pairs: list[Pair] = [(source, target) for source, targets in references.items() for target in targets]
-    everything = dataclasses.replace(model.config, max_length=1_000_000, batch_size=128, length_buckets=8)
+    pairs: list[Pair] = [(source, target) for source, targets in zip(sources, right, strict=True) for target in targets]
+    everything = dataclasses.replace(model.config, max_length=1_000_000)
     examples = encode_pairs(pairs, model.source_vocabulary, model.target_vocabulary, everything)
     if len(examples.pairs) < len(pairs):
         kept = set(examples.pairs)
         source, target = next(pair for pair in pairs if pair not in kept)
         raise InputError(f"the pair {source!r}, {target!r} has no {everything.target_tokens} token on a side")
     # As in an answer, no more of a source is read than the model was trained to read, `<q>` and that many tokens.
-    examples = examples._replace(source=examples.source[:, : 1 + model.config.max_length])
-    if getattr(model, "optimizer", None) is None:
-        model.compile()  # Keras measures compiled models only
-    teacher_forced = model.evaluate(batches(examples, everything), verbose=0, return_dict=True)
+    source = examples.source[:, : 1 + model.config.max_length]
+    log_probabilities, likeliest = model.teacher_forced(source, examples.decoder_input, examples.labels)
+    loss = -float(np.concatenate(log_probabilities).mean(dtype=np.float64))
 
     vocabulary = model.target_vocabulary
-    said = model.predict_text(list(references), strategy)
+    said = model.predict_text(sources, strategy)
     # One token, whatever the unit, that no reference has: what the model could not name is wrong once.
     answers = tokens_of([text.replace(UNKNOWN, NAMELESS) for text in said], vocabulary.unit)
     cut = iter(tokens_of([target for _, target in pairs], vocabulary.unit))
-    right = [[next(cut) for _ in targets] for targets in references.values()]
-    joined = [[" ".join(reference) for reference in choices] for choices in right]
     return {
-        "sources": len(references),
+        "sources": len(sources),
         "references": len(pairs),
-        "loss": teacher_forced["loss"],
-        "perplexity": math.exp(min(teacher_forced["loss"], 700)),
-        "token_accuracy": teacher_forced["token_accuracy"],
-        **error_rates(answers, right),
-        **overlap_scores([" ".join(answer) for answer in answers], joined),
+        "loss": loss,
+        "perplexity": math.exp(min(loss, 700)),
+        "token_accuracy": float(np.concatenate(likeliest).mean()),
+        **error_rates(answers, [[next(cut) for _ in targets] for targets in right]),
+        **overlap_scores(said, right),
     }

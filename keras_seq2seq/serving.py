@@ -16,7 +16,8 @@ def export(model: Seq2Seq, folder: str | os.PathLike, beam: Beam = Beam(width=5,
 
     Both signatures take `texts`, strings `(batch,)`:
     `serving_default` returns `answers` `(batch,)`, by greedy decoding; `beam` returns `answers` `(batch, nbest)`,
-    best first, and their `log_probabilities` `(batch, nbest)`, minus infinity where there are fewer answers.
+    best first, with their `log_probabilities` and `scores` `(batch, nbest)`, minus infinity where there are fewer
+    answers; the scores are what orders them, the log-probabilities over the length penalty.
 
     Args:
         model: a trained model.
@@ -37,7 +38,7 @@ def export(model: Seq2Seq, folder: str | os.PathLike, beam: Beam = Beam(width=5,
     module.tables = [model.source_vocabulary.table, model.target_vocabulary.table]
     text = [tf.TensorSpec([None], tf.string, name="texts")]
 
-    def answer(texts: tf.Tensor, strategy: Strategy) -> tuple[tf.Tensor, tf.Tensor]:
+    def answer(texts: tf.Tensor, strategy: Strategy) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         return model.text_function(strategy)(texts, tf.range(tf.size(texts)))
 
     @tf.function(input_signature=text)
@@ -46,8 +47,8 @@ def export(model: Seq2Seq, folder: str | os.PathLike, beam: Beam = Beam(width=5,
 
     @tf.function(input_signature=text)
     def nbest(texts):
-        answers, log_probabilities = answer(texts, beam)
-        return {"answers": answers, "log_probabilities": log_probabilities}
+        answers, log_probabilities, scores = answer(texts, beam)
+        return {"answers": answers, "log_probabilities": log_probabilities, "scores": scores}
 
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
     try:

@@ -5,6 +5,8 @@ import errno
 import io
 import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,12 +14,14 @@ import types
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 import toys
 from text_toys import ACCENT, CHAR_PAIRS, FAMILY, HEBREW, WORD_PAIRS, char_model, word_model
 
 import keras_seq2seq
 from keras_seq2seq import GREEDY, Beam, InputError, Sampling, asking, framework, keras, saving, streams
-from keras_seq2seq.__main__ import choose, run_command
+from keras_seq2seq.__main__ import COMMANDS, choose, run_command
+from keras_seq2seq.inference import Hypothesis
 
 BANANA, WATER = (source for source, _ in WORD_PAIRS)
 YELLOW, HYDROGEN = (target for _, target in WORD_PAIRS)
@@ -60,7 +64,7 @@ class Echo:
     def predict_nbest(self, texts, strategy, batch_size, first_row):
         self.strategy = strategy
         self.batches.append(list(texts))
-        return [[(f"{first_row + number}:{text}", -0.5)] for number, text in enumerate(texts)]
+        return [[Hypothesis(f"{first_row + number}:{text}", -0.75, -0.5)] for number, text in enumerate(texts)]
 
 
 @pytest.fixture
@@ -177,6 +181,31 @@ def test_an_output_is_replaced(echo, there, ask):
     assert (there / "answers").read_text() == "0:a\n"
 
 
+@pytest.mark.parametrize("source", ["questions", "standard input"])
+def test_a_line_with_a_tab_is_more_than_a_text(there, ask, source):
+    # A file of pairs, say: its targets are not to be read as sources.
+    lines = f"{BANANA}\n\n{WATER}\t{HYDROGEN}\n{BANANA}\n".encode()
+    (there / "questions").write_bytes(lines)
+    options = ["--input", "questions"] if source == "questions" else []
+    message = f"error: {source}, line 3: has a tab; expected one text a line (`cut -f1` takes the first column)\n"
+    done = ask("predict", "logs/words", *options, "--output", "answers", stdin=lines)
+    assert (done.code, done.out, done.err) == (2, "", message)
+    assert names(there) == ["questions"]
+    # Where answers come as they are ready, those before it are out.
+    done = ask("predict", "logs/words", *options, stdin=lines)
+    assert (done.code, done.out, done.err) == (2, f"{YELLOW}\n\n", message)
+
+
+def test_the_line_with_a_tab_is_counted_through_all_batches(echo, ask, monkeypatch):
+    monkeypatch.setattr(asking, "BATCH", 2)
+    assert refused(ask("predict", stdin=b"a\nb\nc\nd\n\te\n"), "standard input, line 5: has a tab")
+    assert echo.batches == [["a", "b"], ["c", "d"]]
+
+
+def test_a_text_on_the_command_line_may_hold_tabs(echo, ask):
+    assert said(ask("predict", "a\tb"), "0:a\tb")
+
+
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
@@ -202,13 +231,23 @@ def test_the_n_best_with_scores(there, ask):
     lines = []
     answers = word_model().predict_nbest([BANANA, "", "water banana"], Beam(5, 3))
     for number, best in enumerate(answers, start=1):
-        lines += [f"{number}\t{text}\t{log_probability:.4f}" for text, log_probability in best]
+        lines += [f"{number}\t{text}\t{score:.4f}" for text, _, score in best]
     assert len(lines) == 3 + 1 + 3
     done = ask(
         "predict", "logs/words", "--beam", 5, "--nbest", 3, "--scores", stdin=f"{BANANA}\n\nwater banana\n".encode()
     )
     assert said(done, *lines)
     assert lines[0].startswith(f"1\t{YELLOW}\t-0.00") and lines[3] == "2\t\t0.0000"
+
+
+@pytest.mark.parametrize("length_penalty", [0, 1])
+def test_the_scores_printed_are_those_that_order(there, ask, length_penalty):
+    questions = ["water banana", "the of", "time"]
+    options = ["--beam", 5, "--nbest", 5, "--length-penalty", length_penalty, "--scores"]
+    rows = [line.split("\t") for line in ask("predict", "logs/words", *options, *questions).out.splitlines()]
+    for number in "123":
+        scores = [float(score) for first, _, score in rows if first == number]
+        assert len(scores) == 5 and scores == sorted(scores, reverse=True)
 
 
 @pytest.mark.parametrize(
@@ -277,11 +316,13 @@ def test_a_run_is_named_or_it_is_the_latest(there, ask, arguments, answer):
 
 
 def test_what_looks_like_a_run_is_one_and_all_else_is_text(echo, there, ask):
-    (there / "model.keras").mkdir()
+    for folder in ("model.keras", "folder"):
+        (there / folder).mkdir()
+        (there / folder / "model.keras").touch()
     for arguments, texts in [
         (["model.keras", "a"], ["a"]),
-        (["logs", "a"], ["a"]),  # a folder
-        (["no/such", "a"], ["a"]),  # a path
+        (["folder", "a"], ["a"]),
+        (["folder/model.keras", "a"], ["a"]),  # a path
         (["and/or what", "a"], ["and/or what", "a"]),  # no path: it has a blank
         (["a", "latest", "logs/words"], ["a", "latest", "logs/words"]),  # behind the first it is all text
         (["latest", "latest"], ["latest"]),
@@ -562,7 +603,7 @@ def test_an_input_that_breaks_off_is_an_error(monkeypatch):
 
 # evaluate and export
 
-DATA = f"{BANANA}\tyellow most of time\tthe\n{WATER}\twater\n{WATER}\t{HYDROGEN}\n"
+DATA = f"{BANANA}\tyellow most of time\n{BANANA}\tthe\n{WATER}\twater\n{WATER}\t{HYDROGEN}\n"
 
 
 def test_evaluate_prints_every_measure(there, ask):
@@ -575,12 +616,26 @@ def test_evaluate_prints_every_measure(there, ask):
     assert (printed.code, printed.err) == (0, "")
     rows = [line.split() for line in printed.out.splitlines()]
     assert [name for name, _ in rows] == list(expected)
-    assert [float(value) for _, value in rows] == pytest.approx(list(expected.values()), abs=1e-4)
+    for (_, value), right in zip(rows, expected.values(), strict=True):
+        assert value == right if isinstance(right, str) else float(value) == pytest.approx(right, abs=1e-4)
     assert dict(rows)["sources"] == "2" and dict(rows)["token_error_rate"] == "14.2857"  # 1 of 7
 
     as_json = ask("evaluate", "--data", "data", "--json")  # of the latest run
     assert (as_json.code, as_json.err, as_json.out.count("\n")) == (0, "", 1)
     assert json.loads(as_json.out) == pytest.approx(expected)
+
+
+def test_further_columns_are_answers_only_if_told(there, ask):
+    (there / "data").write_text(DATA)
+    (there / "columns").write_text(f"{BANANA}\tyellow most of time\tthe\n{WATER}\twater\t{HYDROGEN}\n")
+    done = ask("evaluate", "logs/words", "--data", "columns")
+    assert done.err == (
+        "error: columns, line 1: 3 columns ('what is the color of...', 'yellow most of time', 'the'); expected source, "
+        "tab, answer; with --references further columns are further answers\n"
+    )
+    assert (done.code, done.out) == (2, "")
+    done = ask("evaluate", "logs/words", "--data", "columns", "--references")
+    assert (done.code, done.out) == (0, ask("evaluate", "logs/words", "--data", "data").out)
 
 
 def test_evaluate_searches_as_told(echo, there, ask, monkeypatch):
@@ -635,6 +690,45 @@ def test_no_such_model(broken, ask, run, parts):
         assert refused(done, *parts) and not done.out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named", "latest"),
+    [
+        (["12/05/2019"], "12/05/2019", "12/05/2019"),
+        (["folder", "a"], "folder/model.keras", "folder"),  # a folder that holds no model
+        (["it's/one"], "it's/one", "'it'\"'\"'s/one'"),  # as a shell wants it
+        (["和" * 100 + "/或"], "和" * 100 + "/或", f"'{'和' * 100}/或'"),  # no file's name is that long
+    ],
+    ids=["date", "folder", "apostrophe", "long"],
+)
+def test_a_text_that_looks_like_a_run_can_be_answered(broken, ask, monkeypatch, arguments, named, latest):
+    done = ask("predict", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        f"error: {named}: there is no such file; give a run's folder or a .keras file; if it is a text to answer, write: "
+        f"predict latest {shlex.quote(arguments[0])}\n"
+    )
+    assert done.err.endswith(f" {latest}\n")
+    monkeypatch.setattr(saving, "load", lambda path: Echo())
+    assert said(ask("predict", "latest", arguments[0]), f"0:{arguments[0]}")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("kind", ["MemoryError", "ResourceExhaustedError"])
+def test_out_of_memory_is_one_line_that_names_options_of_the_command(command, kind, monkeypatch, capsys):
+    def too_much(arguments):
+        raise {"MemoryError": MemoryError(), "ResourceExhaustedError": tf.errors.ResourceExhaustedError(0, 0, "")}[kind]
+
+    with pytest.raises(SystemExit):
+        choose([command, "--help"])
+    known = set(re.findall(r"--[\w-]+", capsys.readouterr().out))
+    monkeypatch.setitem(COMMANDS, command, too_much)
+    code = run_command(choose, [command])
+    err = capsys.readouterr().err
+    assert refused(types.SimpleNamespace(code=code, err=err), "out of memory")
+    assert set(re.findall(r"--[\w-]+", err)) <= known
+    assert ("--units" in err, "--beam" in err) == (command == "train", command != "train")
+
+
 def test_a_model_of_another_kind(broken, ask):
     model = keras.Sequential([keras.layers.Dense(1)])
     model.build((None, 1))
@@ -680,7 +774,8 @@ def test_no_run_at_all(there, ask):
         (["evaluate", "logs/words", "surplus", "--data", "data"], ["'surplus' is one argument too many"]),
         (["evaluate", "--data", "none"], ["none: cannot be read"]),
         (["evaluate", "--data", "data", "--nbest", "2"], ["--nbest"]),
-        (["evaluate", "--data", "bad"], ["bad, line 2: no tab"]),
+        (["evaluate", "--data", "bad"], ["bad, line 2: 1 column ('c'); expected source, tab, answer"]),
+        (["evaluate", "--data", "bad", "--references"], ["bad, line 2: 1 column ('c')"]),
         (["evaluate", "--data", "blank"], ["'?', '!'", "no word token"]),
         (["export", "logs/words"], ["DIR"]),
         (["export"], ["RUN"]),

@@ -126,16 +126,20 @@ def test_the_graph_gives_the_very_strings(served, name):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_graph_gives_the_very_best_answers_with_their_log_probabilities(served, name):
+def test_the_graph_gives_the_very_best_answers_with_their_log_probabilities_and_scores(served, name):
     expected = MODELS[name]().predict_nbest(TEXTS[name], BEAMS[name])
     beam = served[name]["beam"]
     for number, answers in enumerate(expected):
-        texts, log_probabilities = beam["answers"][number], beam["log_probabilities"][number]
-        assert len(texts) == len(log_probabilities) == BEAMS[name].nbest
-        assert texts[: len(answers)] == [text for text, _ in answers]
-        assert log_probabilities[: len(answers)] == pytest.approx([p for _, p in answers], abs=1e-4)
-        # Where there are fewer answers, to an empty text for example, the rest are impossible.
-        assert log_probabilities[len(answers) :] == [-float("inf")] * (BEAMS[name].nbest - len(answers))
+        texts = beam["answers"][number]
+        assert len(texts) == BEAMS[name].nbest
+        assert texts[: len(answers)] == [answer.text for answer in answers]
+        for key, field in (("log_probabilities", "log_probability"), ("scores", "score")):
+            values = beam[key][number]
+            assert len(values) == len(texts)
+            assert values[: len(answers)] == pytest.approx([getattr(answer, field) for answer in answers], abs=1e-4)
+            assert values == sorted(values, reverse=True) or key != "scores"
+            # Where there are fewer answers, to an empty text for example, the rest are impossible.
+            assert values[len(answers) :] == [-float("inf")] * (len(texts) - len(answers))
 
 
 def test_what_was_learnt_is_answered(served):
@@ -150,10 +154,10 @@ def test_invalid_bytes_are_read_as_replacement_characters(served):
     expected = char_model().predict_nbest(texts, BEAMS["char"])
     beam = served["char"]["beam"]
     for number, answers in enumerate(expected, start=len(TEXTS["char"])):
-        assert beam["answers"][number] == [text for text, _ in answers]
-        assert beam["log_probabilities"][number] == pytest.approx([p for _, p in answers], abs=1e-4)
+        assert beam["answers"][number] == [answer.text for answer in answers]
+        assert beam["log_probabilities"][number] == pytest.approx([a.log_probability for a in answers], abs=1e-4)
         # Were such bytes dropped, some texts would be empty, and their empty answer certain.
-        assert answers[0][1] < 0
+        assert answers[0].log_probability < 0
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -165,7 +169,7 @@ def test_any_number_of_texts(served, name):
 @pytest.mark.parametrize("name", MODELS)
 def test_the_signatures(served, name):
     assert served[name]["signatures"] == {"serving_default": ["texts"], "beam": ["texts"]}
-    assert set(served[name]["beam"]) == {"answers", "log_probabilities"}
+    assert set(served[name]["beam"]) == {"answers", "log_probabilities", "scores"}
 
 
 # Nothing is overwritten, nothing is left behind.

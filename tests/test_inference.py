@@ -1,16 +1,22 @@
 """Text in, text out from Python: lists of strings, odd strings, and how likely an answer is."""
 
+import dataclasses
+import gc
 import math
 import random
+import weakref
 
 import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
+import toys
 from hypothesis import strategies as some
 from text_toys import ACCENT, CHAR_PAIRS, FAMILY, WORD_PAIRS, char_model, word_model
 
-from keras_seq2seq import GREEDY, Beam, Configuration, InputError, Sampling, Seq2Seq
+from keras_seq2seq import GREEDY, Beam, Configuration, Greedy, InputError, Sampling, Seq2Seq, inference
+from keras_seq2seq.decoding import TokenByToken
+from keras_seq2seq.inference import GRAPHS
 from keras_seq2seq.training import build_vocabularies
 
 BANANA, WATER = (source for source, _ in WORD_PAIRS)
@@ -22,6 +28,11 @@ STRATEGIES = [GREEDY, BEAM, SAMPLING]
 FEW = [GREEDY, BEAM]
 
 SEED_ONCE = True  # see conftest.py
+
+
+def chances(answers):
+    """Returns the log-probabilities of one text's answers."""
+    return [answer.log_probability for answer in answers]
 
 
 # Lists
@@ -45,9 +56,9 @@ def test_the_batch_size_changes_nothing(strategy):
     assert len({answers[0][0] for answers in expected}) > 3  # something could get mixed up
     for batch_size in (1, 4):
         found = char_model().predict_nbest(texts, strategy, batch_size=batch_size)
-        assert [[text for text, _ in answers] for answers in found] == [[text for text, _ in a] for a in expected]
+        assert [[a.text for a in answers] for answers in found] == [[a.text for a in answers] for answers in expected]
         for some_answers, same_answers in zip(found, expected, strict=True):
-            assert [p for _, p in some_answers] == pytest.approx([p for _, p in same_answers], abs=1e-4)
+            assert chances(some_answers) == pytest.approx(chances(same_answers), abs=1e-4)
 
 
 def test_a_part_of_something_longer_is_drawn_as_the_whole():
@@ -68,6 +79,31 @@ def test_a_string_is_not_a_list_of_texts(ask):
         getattr(word_model(), ask)(BANANA)
 
 
+@pytest.mark.parametrize("bad", [None, 7, math.nan, b"cat", "caf\udce9", ["cat"]], ids=repr)
+def test_what_is_no_text_is_named(bad):
+    model = word_model()
+    for call, name in (
+        (lambda: model.predict_text([BANANA, bad]), "text"),
+        (lambda: model.predict_nbest([BANANA, bad], BEAM), "text"),
+        (lambda: model.score([BANANA, bad], [YELLOW, HYDROGEN]), "source"),
+        (lambda: model.score([BANANA, WATER], [YELLOW, bad]), "target"),
+    ):
+        with pytest.raises(InputError) as caught:
+            call()
+        assert str(caught.value) == f"{name} 2 is {bad!r}; give a string that can be written as UTF-8"
+
+
+def test_of_a_long_text_that_is_none_the_beginning_is_shown():
+    with pytest.raises(InputError, match=r"^text 1 is 'x{59}; give") as caught:
+        word_model().predict_text(["x" * 10_000 + "\ud800"])
+    assert "\n" not in str(caught.value)
+
+
+def test_any_iterable_of_texts_will_do():
+    assert word_model().predict_text(text for text in (BANANA, WATER)) == [YELLOW, HYDROGEN]
+    assert word_model().predict_text(np.array([BANANA, WATER])) == [YELLOW, HYDROGEN]
+
+
 # Odd texts
 
 
@@ -79,7 +115,7 @@ def test_nothing_asked_nothing_answered(strategy):
     # Beside a text that is something, and among themselves.
     something, *nothing = word_model().predict_nbest([BANANA, *NOTHING], strategy)
     assert something[0][0] == YELLOW
-    assert nothing == [[("", 0.0)]] * len(NOTHING)
+    assert nothing == [[("", 0.0, 0.0)]] * len(NOTHING)
     assert word_model().predict_nbest(NOTHING, strategy) == nothing
 
 
@@ -101,10 +137,10 @@ def test_all_unknown_words_are_the_same_word():
     one, other, left_out = word_model().predict_nbest(
         ["what is the smell of bananas", "what is the taste of 香蕉", "what is the of"], BEAM
     )
-    assert [text for text, _ in one] == [text for text, _ in other]
-    assert [p for _, p in one] == pytest.approx([p for _, p in other], abs=1e-5)
+    assert [answer.text for answer in one] == [answer.text for answer in other]
+    assert chances(one) == pytest.approx(chances(other), abs=1e-5)
     # It is a word nevertheless.
-    assert [p for _, p in one] != pytest.approx([p for _, p in left_out], abs=1e-4)
+    assert chances(one) != pytest.approx(chances(left_out), abs=1e-4)
 
 
 def test_an_unknown_word_does_not_stop_a_model_without_a_word_for_it():
@@ -138,12 +174,12 @@ def test_of_a_long_text_the_first_tokens_are_read():
         [BANANA, BANANA + " water molecules" * 5000, "what is the color of", "what is the color of water banana"], BEAM
     )
     assert cut[0][0] == YELLOW
-    assert [text for text, _ in long] == [text for text, _ in cut]
-    assert [p for _, p in long] == pytest.approx([p for _, p in cut], abs=1e-5)
+    assert [answer.text for answer in long] == [answer.text for answer in cut]
+    assert chances(long) == pytest.approx(chances(cut), abs=1e-5)
     # The sixth word is read, the seventh is not.
     [six] = word_model().predict_nbest(["what is the color of water"], BEAM)
-    assert [p for _, p in six] == pytest.approx([p for _, p in seven], abs=1e-5)
-    assert [p for _, p in six] != pytest.approx([p for _, p in five], abs=1e-4)
+    assert chances(six) == pytest.approx(chances(seven), abs=1e-5)
+    assert chances(six) != pytest.approx(chances(five), abs=1e-4)
 
 
 def test_a_character_may_be_many_bytes():
@@ -169,13 +205,89 @@ def test_any_text_gets_an_answer(texts):
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
 def test_a_strategy_is_traced_once_whatever_the_batches(strategy):
     model = char_model()
-    model._functions.by_strategy.pop(strategy, None)  # an export has traced it too, in a graph of its own
+    model._graphs().of_strategy.cache_clear()  # an export has traced it too, in a graph of its own
     for batch_size in (2, 128):
         for length in (0, 7, 40):
             model.predict_text(["c" * length, "a", "cat"] * 2, strategy, batch_size=batch_size)
     assert model.text_function(strategy).experimental_get_tracing_count() == 1
     twin = type(strategy)(**vars(strategy))
     assert model.text_function(twin) is model.text_function(strategy)
+
+
+def test_of_many_strategies_the_graphs_of_those_used_last_are_kept():
+    # Each graph is some megabytes: a hundred seeds are not to keep a hundred of them.
+    model = toys.make_model()
+    strategies = [Sampling(seed=seed) for seed in range(GRAPHS + 3)]
+    graphs = [weakref.ref(model.text_function(strategy)) for strategy in strategies]
+    kept = model.text_function(strategies[3])  # now the one used last
+    model.text_function(GREEDY)
+    gc.collect()
+    assert [graph() is not None for graph in graphs] == [False] * 3 + [True] + [False] + [True] * (GRAPHS - 2)
+    assert model.text_function(strategies[3]) is kept
+
+
+@dataclasses.dataclass
+class NotFrozen(TokenByToken):
+    unknown: int = 1
+
+    def choose(self, log_probabilities, time, rows):
+        return tf.argmax(log_probabilities, axis=-1, output_type=tf.int32)
+
+
+class NoDataclass(TokenByToken):
+    def choose(self, log_probabilities, time, rows):
+        return tf.argmax(log_probabilities, axis=-1, output_type=tf.int32)
+
+
+@dataclasses.dataclass(frozen=True)
+class ListOfTokens(Greedy):
+    tokens: list[int] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NeverEqual(TokenByToken):
+    unknown: int = 1
+
+
+@pytest.mark.parametrize("make", [NotFrozen, NoDataclass, ListOfTokens, NeverEqual], ids=lambda make: make.__name__)
+def test_a_strategy_that_would_be_traced_at_each_call_is_refused(make):
+    with pytest.raises(
+        TypeError, match=rf"strategy {make.__name__} .*@dataclasses\.dataclass\(frozen=True\)"
+    ) as caught:
+        word_model().predict_text([BANANA], make())
+    assert "hashable" in str(caught.value) and "\n" not in str(caught.value)
+
+
+class NoUnknown(Greedy):
+    """Says every word but `<unk>`."""
+
+    def choose(self, log_probabilities, time, rows):
+        return super().choose(tf.tensor_scatter_nd_update(log_probabilities, [[0, 1]], [-math.inf]), time, rows)
+
+
+def test_a_class_derived_from_a_strategy_is_a_strategy_of_its_own():
+    model = toys.make_model()
+    for answer, bias in (("b", 90.0), ("<unk>", 100.0)):
+        number = model.target_vocabulary.tokens.index(answer)
+        model.decoder.projection.bias.assign(model.decoder.projection.bias + bias * tf.one_hot(number, len(toys.WORDS)))
+    assert model.predict_text(["c"]) == [" ".join(["<unk>"] * 8)]
+    assert model.predict_text(["c"], NoUnknown()) == [" ".join(["b"] * 8)]
+    assert model.text_function(NoUnknown()) is model.text_function(NoUnknown())
+
+
+@dataclasses.dataclass(frozen=True)
+class SaysB:
+    """A whole strategy of one's own, without a score."""
+
+    width = 1
+
+    def __call__(self, task):
+        batch = tf.shape(task.rows)[0]
+        return tf.tile([[[5, 4, 0]]], [batch, 1, 1]), tf.fill([batch, 1], -2.0)
+
+
+def test_without_a_score_of_its_own_a_strategy_orders_by_log_probability():
+    assert toys.make_model().predict_nbest(["c", ""], SaysB()) == [[("b", -2.0, -2.0)], [("", 0.0, 0.0)]]
 
 
 def test_a_graph_that_was_traced_follows_the_weights():
@@ -193,17 +305,26 @@ def test_a_graph_that_was_traced_follows_the_weights():
 # How likely
 
 
-def test_the_best_answers_come_first_and_differ():
-    for answers in char_model().predict_nbest(["cat", "kit", "acca"], BEAM):
-        assert len(answers) == len({text for text, _ in answers}) == 5
+@pytest.mark.parametrize("length_penalty", [0, 0.6, 1])
+def test_the_best_answers_come_first_and_differ(length_penalty):
+    for answers in char_model().predict_nbest(["cat", "kit", "acca"], Beam(5, 5, length_penalty)):
+        assert len(answers) == len({answer.text for answer in answers}) == 5
         # Each piece of an answer is a token, and so is <end>, which the longest answers do without.
-        lengths = [min(len(text.split()) + 1, char_model().answer_limit) for text, _ in answers]
-        normalised = [p / ((5 + n) / 6) ** 0.6 for n, (_, p) in zip(lengths, answers, strict=True)]
-        assert normalised == sorted(normalised, reverse=True)
+        lengths = [min(len(answer.text.split()) + 1, char_model().answer_limit) for answer in answers]
+        normalised = [p / ((5 + n) / 6) ** length_penalty for n, p in zip(lengths, chances(answers), strict=True)]
+        scores = [answer.score for answer in answers]
+        assert scores == pytest.approx(normalised, rel=1e-5)
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_token_by_token_the_score_is_the_log_probability():
+    for strategy in (GREEDY, SAMPLING):
+        for [answer] in char_model().predict_nbest(["cat", "kit", "acca"], strategy):
+            assert answer.score == answer.log_probability < 0
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
-def test_the_log_probability_of_an_answer_is_its_score(strategy):
+def test_the_log_probability_of_an_answer_is_what_the_model_scores_it_with(strategy):
     model = char_model()
     sources = ["cat", "kit", "", "acca", FAMILY, "tat"]
     # Left out: the answers that stopped at the limit (they have no <end>, and a score always counts one), those with
@@ -211,7 +332,7 @@ def test_the_log_probability_of_an_answer_is_its_score(strategy):
     answers = [
         (source, text, p)
         for source, said in zip(sources, model.predict_nbest(sources, strategy), strict=True)
-        for text, p in said
+        for text, p, _ in said
         if source and "<unk>" not in text and len(text.split()) < model.answer_limit
     ]
     assert len(answers) >= 3
@@ -244,6 +365,29 @@ def test_the_batch_size_changes_no_score():
     together, one_by_one = (model.score(sources, targets, batch_size) for batch_size in (128, 1))
     assert together[1] == pytest.approx(one_by_one[1], abs=1e-5)
     assert [len(row) for row in together[0]] == [len(row) for row in one_by_one[0]] == [4, 2, 6]
+
+
+def test_batches_are_of_similar_length_and_padding_does_not_make_them_long(monkeypatch):
+    monkeypatch.setattr(inference, "TOKENS", 8)
+    # Three rows of up to 2 are 6 tokens, with the row of 3 it were 12; the row of 50 has to stand alone.
+    lengths = np.array([3, 1, 2, 50, 2])
+    assert list(inference._of_similar_length(lengths, 128)) == [[1, 2, 4], [0], [3]]
+    assert list(inference._of_similar_length(lengths, 2)) == [[1, 2], [4, 0], [3]]
+    assert list(inference._of_similar_length(np.array([], int), 2)) == []
+
+
+def test_one_long_answer_among_short_ones_is_scored_alone(monkeypatch):
+    # Padded to its length, a hundred short ones would take gigabytes with a large vocabulary.
+    model, sizes = char_model(), []
+    targets = ["K AE T"] * 100 + ["T " * 300] + ["K"] * 100
+    expected = [model.score(["cat"], [target])[1][0] for target in ("K AE T", "T " * 300, "K")]
+    measure = model._graphs().teacher_forced
+    monkeypatch.setattr(
+        model._graphs(), "teacher_forced", lambda *batch: sizes.append(batch[2].shape.as_list()) or measure(*batch)
+    )
+    _, sums = model.score(["cat"] * len(targets), targets)
+    assert sizes == [[128, 4], [72, 2], [1, 301]]
+    assert sums == pytest.approx([expected[0]] * 100 + [expected[1]] + [expected[2]] * 100, rel=1e-5)
 
 
 def test_scores_are_of_one_target_for_each_source():

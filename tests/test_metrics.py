@@ -1,16 +1,20 @@
 """Error rates by hand, test data from files, and the measures of a model that knows its answers."""
 
+import dataclasses
+import json
 import math
 import re
+import subprocess
 import sys
 
 import hypothesis
 import pytest
 import tensorflow as tf
+import toys
 from hypothesis import strategies as some
 from text_toys import WORD_PAIRS, word_model
 
-from keras_seq2seq import InputError, Seq2Seq, evaluate
+from keras_seq2seq import InputError, Seq2Seq, batches, encode_pairs, evaluate
 from keras_seq2seq.corpora import read_references
 from keras_seq2seq.metrics import edit_distances, error_rates, overlap_scores, tokens_of
 
@@ -151,23 +155,49 @@ def file_of(tmp_path):
     ("content", "references"),
     [
         (b"a\tb\n", {"a": ["b"]}),
-        (b"a\tb\tc d\te\n", {"a": ["b", "c d", "e"]}),
-        (b"a\tb\nx\ty\na\tc\td\n", {"a": ["b", "c", "d"], "x": ["y"]}),  # a comes back
-        (b"a\tb\tb\na\tb\tc\n", {"a": ["b", "c"]}),  # said once
-        (b"\xef\xbb\xbfa\tb\tc\r\n\r\n  \nd\te\r\n", {"a": ["b", "c"], "d": ["e"]}),  # from Windows
+        (b"a\tb\nx\ty\na\tc\na\tb\n", {"a": ["b", "c"], "x": ["y"]}),  # a comes back, with another answer and its first
+        (b"\xef\xbb\xbfa\tb\r\n\r\n  \nd\te\r\n", {"a": ["b"], "d": ["e"]}),  # from Windows
         (b"a \tb\na\tc\n", {"a ": ["b"], "a": ["c"]}),  # blanks belong to a source
     ],
 )
 def test_references(file_of, content, references):
-    found = read_references(file_of(content))
-    assert found == references
-    assert list(found) == list(references)  # in the order of the file
+    for further in (False, True):
+        found = read_references(file_of(content), further)
+        assert found == references
+        assert list(found) == list(references)  # in the order of the file
+
+
+@pytest.mark.parametrize(
+    ("content", "references"),
+    [
+        (b"a\tb\tc d\te\n", {"a": ["b", "c d", "e"]}),
+        (b"a\tb\nx\ty\na\tc\td\n", {"a": ["b", "c", "d"], "x": ["y"]}),  # a comes back
+        (b"a\tb\tb\na\tb\tc\n", {"a": ["b", "c"]}),  # said once
+    ],
+)
+def test_further_columns_are_answers_where_that_is_asked_for(file_of, content, references):
+    path = file_of(content)
+    assert read_references(path, further=True) == references
+    with pytest.raises(
+        InputError, match=r"line \d: [34] columns .*; with --references further columns are further answers"
+    ):
+        read_references(path)
+
+
+def test_a_third_column_may_be_anything_but_an_answer(file_of):
+    path = file_of(b"run\tran\tV;PST\n")
+    with pytest.raises(InputError) as caught:
+        read_references(path)
+    assert str(caught.value) == (
+        f"{path}, line 1: 3 columns ('run', 'ran', 'V;PST'); expected source, tab, answer; with --references further "
+        "columns are further answers"
+    )
 
 
 @pytest.mark.parametrize(
     ("content", "line", "reason"),
     [
-        (b"a\tb\nno tab\n", 2, "no tab"),
+        (b"a\tb\nno tab\n", 2, "1 column ('no tab'); expected source, tab, answer"),
         (b"a\t\n", 1, "a side is empty"),
         (b"\n\ta\n", 2, "a side is empty"),
         (b"a\tb\t\n", 1, "a side is empty"),  # a tab too many
@@ -178,7 +208,7 @@ def test_references(file_of, content, references):
 def test_bad_lines_are_named(file_of, content, line, reason):
     path = file_of(content)
     with pytest.raises(InputError, match=re.escape(f"{path}, line {line}: {reason}")) as caught:
-        read_references(path)
+        read_references(path, further=True)
     assert "\n" not in str(caught.value)
 
 
@@ -242,7 +272,19 @@ def test_the_loss_is_the_mean_surprise_of_all_tokens_of_all_references(model, im
     assert 4 / 13 <= imperfect["token_accuracy"] < 1
 
 
+def test_measured_is_what_keras_measures(imperfect):
+    # Which pads all pairs to the same length, and is compiled.
+    model = word_model()
+    pairs = [(source, target) for source, targets in IMPERFECT.items() for target in targets]
+    examples = encode_pairs(pairs, model.source_vocabulary, model.target_vocabulary, model.config)
+    one_batch = dataclasses.replace(model.config, batch_size=len(pairs), length_buckets=1)
+    expected = model.evaluate(batches(examples, one_batch), verbose=0, return_dict=True)
+    for name in ("loss", "token_accuracy"):
+        assert imperfect[name] == pytest.approx(expected[name], rel=1e-5)
+
+
 def test_the_answers_measured_are_those_of_the_strategy(model, perfect):
+    @dataclasses.dataclass(frozen=True)
     class Silent:
         """Ends every answer at once."""
 
@@ -284,6 +326,25 @@ def test_nothing_to_measure(model, references):
 
 
 @pytest.mark.parametrize(
+    ("references", "message"),
+    [
+        ({BANANA: [YELLOW], math.nan: [YELLOW]}, "source 2 is nan; give a string"),
+        ({BANANA: [YELLOW, None]}, "answer to 'what is the color of banana': 2 is None; give a string"),
+        ({"a" * 99: ["\ud83d"]}, f"answer to '{'a' * 39}: 1 is '\\ud83d'; give a string that can be written as UTF-8"),
+    ],
+)
+def test_what_is_no_text_is_named(model, references, message):
+    with pytest.raises(InputError, match="^" + re.escape(message)):
+        evaluate(model, references)
+
+
+def test_one_answer_is_not_a_list_of_answers(model):
+    # It would be taken for its characters.
+    with pytest.raises(TypeError, match="list of texts"):
+        evaluate(model, {BANANA: YELLOW})
+
+
+@pytest.mark.parametrize(
     ("references", "named"),
     [({BANANA: [YELLOW], "?!": ["yes"]}, "'?!', 'yes'"), ({BANANA: [YELLOW, "..."]}, f"{BANANA!r}, '...'")],
 )
@@ -303,7 +364,7 @@ def test_without_sacrebleu_its_measures_are_left_out(model, perfect, imperfect, 
 
 def test_with_sacrebleu_perfect_answers_get_100(perfect):
     pytest.importorskip("sacrebleu")
-    assert list(perfect) == [*MEASURES, "bleu", "chrf"]
+    assert list(perfect) == [*MEASURES, "bleu", "bleu_signature", "chrf", "chrf_signature"]
     assert (perfect["bleu"], perfect["chrf"]) == pytest.approx((100, 100))
 
 
@@ -321,9 +382,53 @@ def test_bleu_by_hand():
     assert found["bleu"] == pytest.approx(100 * (7 / 8 * 4 / 6 * 1 / 4 * 0.5 / 2) ** (1 / 4))
 
 
-def test_bleu_counts_our_tokens():
-    # sacrebleu's own way of cutting would part the "d" from the "!" and find nothing wrong. Right are 3 of 4 words, 2 of
-    # 3 pairs, 1 of 2 triples and no quadruple, smoothed to half of one; four words are too few for five.
+def sacrebleu_says(tmp_path, answers, *references):
+    """Returns what the command `sacrebleu` prints of texts without any option that changes a number: name to (score, signature)."""
+    files = []
+    for number, texts in enumerate([*references, answers]):
+        files.append(tmp_path / str(number))
+        files[-1].write_text("".join(text + "\n" for text in texts), encoding="utf-8")
+    command = [sys.executable, "-m", "sacrebleu", *files[:-1], "-i", files[-1], *"-m bleu chrf -w 4 -f json".split()]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=toys.PATIENCE)
+    return {
+        found["name"].lower().removesuffix("2"): (found["score"], found["signature"])
+        for found in json.loads(done.stdout)
+    }
+
+
+# What our tokens leave out: capital letters, punctuation.
+SAID = ["yellow, Most of the time!", "Hydrogen & oxygen <unk>"]
+RIGHT = [
+    ["Yellow most of the time.", "it's yellow most of the time"],
+    ["hydrogen, and oxygen", "Hydrogen & oxygen; no more"],
+]
+
+
+def test_bleu_and_chrf_are_those_of_the_command(tmp_path, model, monkeypatch):
     pytest.importorskip("sacrebleu")
-    found = overlap_scores(["a b c d!"], [["a b c d !"]])
-    assert found["bleu"] == pytest.approx(100 * math.exp(1 - 5 / 4) * (3 / 4 * 2 / 3 * 1 / 2 * 1 / 2) ** (1 / 4))
+    monkeypatch.setattr(model, "predict_text", lambda sources, strategy: SAID)
+    for references in (RIGHT, [choices[:1] for choices in RIGHT]):
+        found = evaluate(model, dict(zip((BANANA, WATER), references, strict=True)))
+        expected = sacrebleu_says(tmp_path, SAID, *zip(*references, strict=True))
+        assert set(expected) == {"bleu", "chrf"}
+        for name, (score, signature) in expected.items():
+            assert found[name] == pytest.approx(score, abs=5e-5)
+            assert 0 < score < 100
+            assert found[f"{name}_signature"] == signature
+            assert signature.startswith(f"nrefs:{len(references[0])}|case:mixed|")
+
+
+def test_they_are_those_of_the_command_where_numbers_of_references_differ(tmp_path):
+    pytest.importorskip("sacrebleu")
+    # The command wants as many for each text. One that comes twice changes nothing.
+    found = overlap_scores(SAID, [RIGHT[0], RIGHT[1][:1]])
+    expected = sacrebleu_says(tmp_path, SAID, (RIGHT[0][0], RIGHT[1][0]), (RIGHT[0][1], RIGHT[1][0]))
+    for name, (score, _) in expected.items():
+        assert found[name] == pytest.approx(score, abs=5e-5)
+        assert found[f"{name}_signature"].startswith("nrefs:var|case:mixed|")
+
+
+def test_nothing_is_said_of_texts_that_look_cut_into_tokens(capfd):
+    pytest.importorskip("sacrebleu")
+    overlap_scores(["hydrogen and oxygen ."] * 200, [[HYDROGEN]] * 200)
+    assert capfd.readouterr() == ("", "")
