@@ -41,13 +41,6 @@ def _seen(columns: list[str]) -> str:
     return f"{len(columns)} column{'s' * (len(columns) > 1)} ({', '.join(shown + more)})"
 
 
-def _seen(columns: list[str]) -> str:
-    """Returns how many columns a line has, with the beginnings of the first five."""
-    shown = [repr(column if len(column) <= 20 else column[:20] + "...") for column in columns[:5]]
-    more = ["..."] if len(columns) > 5 else []
-    return f"{len(columns)} column{'s' * (len(columns) > 1)} ({', '.join(shown + more)})"
-
-
 def read_pairs(path: str | os.PathLike) -> list[Pair]:
     """Reads one pair a line: source, tab, target. Blank lines are passed over.
 
