@@ -10,6 +10,7 @@ _HOMES = {
     "Beam": "decoding",
     "Configuration": "config",
     "Greedy": "decoding",
+    "Hypothesis": "inference",
     "InputError": "config",
     "Decoder": "decoder",
     "Encoder": "encoder",

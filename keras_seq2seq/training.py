@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_seq2seq.attention import MakeAttention
 from keras_seq2seq.batching import Examples, batches, encode_pairs
-from keras_seq2seq.callbacks import Inspect, JudgeAverages, SaveEachEpoch, stopping_callbacks
+from keras_seq2seq.callbacks import Inspect, JudgeAverages, SaveEachEpoch, refuse_weight_keepers, stopping_callbacks
 from keras_seq2seq.config import Configuration, InputError
 from keras_seq2seq.corpora import Pair, check_pairs, hold_out
 from keras_seq2seq.framework import keras
@@ -45,7 +45,7 @@ def train(
         valid_pairs: measured after each epoch, where there are any; without them `config.valid_share` of the training
             pairs is held out.
         callbacks: more Keras callbacks of your own.
-        metrics: more Keras metrics, updated with labels, logits and the mask as sample weights.
+        metrics: more Keras metrics, updated with all tokens in one row: see `Learning.own_metrics`.
         token_loss: a loss of your own: see `Seq2Seq`.
         make_cell: an RNN cell of your own: see `recurrent.make_rnn`.
         make_attention: an attention of your own: see `attention`.
@@ -63,6 +63,7 @@ def train(
     if not valid_pairs and config.valid_share:
         train_pairs, valid_pairs = hold_out(train_pairs, config.valid_share, config.source_tokens)
     check_metrics(config, bool(valid_pairs))
+    refuse_weight_keepers(callbacks, config)
     if config.profile:
         check_profiler()
     digests = fingerprint(train_pairs, list(valid_pairs))

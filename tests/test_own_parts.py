@@ -84,4 +84,4 @@ def test_training_and_training_further_from_python(tmp_path, monkeypatch):
     [first, further] = sorted((code for code in CODE if "read_pairs(" in code), key=lambda code: "further" in code)
     exec(first)
     exec(further.replace("logs/RUN", "logs/mine"))
-    assert int(load(tmp_path / "further.keras").optimizer.iterations) == 40 + 5  # a batch an epoch
+    assert int(load(tmp_path / "further.keras").optimizer.iterations) == 5  # a batch an epoch, from a fresh optimizer
