@@ -11,6 +11,7 @@ from typing import Any
 
 import h5py
 
+from keras_seq2seq import schedules  # noqa: F401 - registers the class that a file may name
 from keras_seq2seq.config import InputError
 from keras_seq2seq.framework import keras, registered_part
 

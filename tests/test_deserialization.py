@@ -3,6 +3,8 @@
 import io
 import json
 import random
+import subprocess
+import sys
 import zipfile
 
 import h5py
@@ -12,6 +14,7 @@ import toys
 
 from keras_seq2seq import InputError, Seq2Seq, framework, keras, load, save
 from keras_seq2seq.deserialization import check_weights, compile_options
+from keras_seq2seq.schedules import InverseSquareRoot
 
 PACKAGE = "tf_keras" if framework.keras_major() == 2 else "keras"
 QUESTIONS = ["b", "c d", "f e d c b"]
@@ -183,6 +186,15 @@ def test_optimizers_schedules_and_registered_ones_are_built_as_they_were(tmp_pat
         assert copy.optimizer.get_config() == optimizer.get_config()
         for mine, saved in zip(copy.optimizer.variables, optimizer.variables, strict=True):
             np.testing.assert_array_equal(toys.array(mine), toys.array(saved))
+
+
+def test_our_own_schedule_is_known_to_the_commands_too(tmp_path):
+    model = toys.make_model()
+    model.compile(keras.optimizers.Adam(InverseSquareRoot(0.01, 5)))
+    save(model, tmp_path / "model.keras")
+    command = [sys.executable, "-m", "keras_seq2seq", "predict", "model.keras", "b"]
+    done = subprocess.run(command, cwd=tmp_path, env=toys.environment(), capture_output=True, text=True, timeout=600)
+    assert (done.returncode, done.stdout) == (0, toys.answers(model, ["b"])[0] + "\n"), done.stderr
 
 
 def test_what_is_compiled_otherwise_is_kept(tmp_path):
