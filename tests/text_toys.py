@@ -5,9 +5,9 @@ import functools
 import tensorflow as tf
 
 from keras_seq2seq import Configuration, Seq2Seq, keras
-from keras_seq2seq.batching import batches, encode_pairs
-from keras_seq2seq.corpora import NOTEBOOK
-from keras_seq2seq.training import build_vocabularies
+from keras_seq2seq.data.batching import batches, encode_pairs
+from keras_seq2seq.data.corpora import NOTEBOOK
+from keras_seq2seq.training.build import build_vocabularies
 
 WORD_PAIRS = NOTEBOOK
 

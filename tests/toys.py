@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq import Configuration, Seq2Seq, Vocabulary, framework, keras
-from keras_seq2seq.batching import add_question
-from keras_seq2seq.vocabulary import SPECIAL
+from keras_seq2seq import Configuration, Seq2Seq, Vocabulary, keras, keras_version
+from keras_seq2seq.data.batching import add_question
+from keras_seq2seq.data.vocabulary import SPECIAL
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 600  # seconds until a process counts as hung; nothing here comes near it
@@ -20,9 +20,9 @@ def environment(keras_major="same", **changes):
     """Returns the variables of a new process: the Keras of this one, 2, 3, or none chosen (None)."""
     variables = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1", **changes}
     if keras_major is None:
-        variables.pop(framework.SWITCH, None)
+        variables.pop(keras_version.SWITCH, None)
     elif keras_major != "same":
-        variables[framework.SWITCH] = "1" if keras_major == 2 else "0"
+        variables[keras_version.SWITCH] = "1" if keras_major == 2 else "0"
     return variables
 
 

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 import keras_seq2seq
-from keras_seq2seq import GREEDY, Beam, framework
+from keras_seq2seq import GREEDY, Beam, keras_version
 
 WORDS, EPOCHS, REPEATS = 10_000, 10, 5
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--torch", default=sys.executable, help="a Python that has PyTorch")
     options = parser.parse_args()
     lines = Path(options.train).read_text(encoding="utf-8").splitlines()
-    print(framework.versions())
+    print(keras_version.versions())
 
     with tempfile.TemporaryDirectory() as folder:
         test = Path(folder, "test.tsv")

@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_seq2seq import Configuration, framework, keras, read_pairs
-from keras_seq2seq.batching import batches, encode_pairs, make_buckets, training_batches
-from keras_seq2seq.callbacks import Interruptible
-from keras_seq2seq.corpora import Pair
-from keras_seq2seq.tensorboard import TensorBoard
-from keras_seq2seq.training import build_vocabularies, new_model
+from keras_seq2seq import Configuration, keras, keras_version, read_pairs
+from keras_seq2seq.data.batching import batches, encode_pairs, make_buckets, training_batches
+from keras_seq2seq.data.corpora import Pair
+from keras_seq2seq.tensorboard.callback import TensorBoard
+from keras_seq2seq.training.build import build_vocabularies, new_model
+from keras_seq2seq.training.callbacks import Interruptible
 
 
 def now() -> np.ndarray:
@@ -60,7 +60,7 @@ def main() -> None:
     config = Configuration.from_dict(
         {"data": options.data, "source_tokens": "char", "target_tokens": "space", "epochs": options.epochs}
     )
-    print(framework.versions())
+    print(keras_version.versions())
     pairs, valid = read_pairs(options.data), read_pairs(options.valid)
     with tempfile.TemporaryDirectory() as folder:
         turns = zip(epochs(config, pairs, valid, None), epochs(config, pairs, valid, Path(folder)), strict=True)

@@ -10,10 +10,10 @@ import sys
 
 import numpy as np
 
-from keras_seq2seq import Configuration, Seq2Seq, batches, encode_pairs, framework, keras
-from keras_seq2seq.corpora import NOTEBOOK
-from keras_seq2seq.losses import label_mask, masked_mean, token_crossentropy
-from keras_seq2seq.vocabulary import NOTEBOOK_TOKENS, Vocabulary
+from keras_seq2seq import Configuration, Seq2Seq, batches, encode_pairs, keras, keras_version
+from keras_seq2seq.data.corpora import NOTEBOOK
+from keras_seq2seq.data.vocabulary import NOTEBOOK_TOKENS, Vocabulary
+from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentropy
 
 PUBLISHED = [3.01610, 2.51557, 2.03873, 1.60385, 1.24046, 0.94522, 0.71593, 0.54041, 0.40938, 0.31408]
 PUBLISHED_SENTENCES = ["<a> yellow most of the time", "<a> hydrogen and oxygen"]
@@ -75,7 +75,7 @@ def variables_of(optimizer: keras.optimizers.Optimizer) -> list:
 
 
 def main() -> int:
-    print(framework.versions())
+    print(keras_version.versions())
     model, batch = prepare({}, Vocabulary.build([text for pair in NOTEBOOK for text in pair], "word"))
     exact = []
     for seed in range(SEEDS):

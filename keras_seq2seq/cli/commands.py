@@ -1,0 +1,204 @@
+"""Asking a trained model from the shell: the commands predict, evaluate and export."""
+
+import argparse
+import json
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_seq2seq import files, keras_version
+from keras_seq2seq.cli.options import Parser
+from keras_seq2seq.errors import InputError, is_utf8
+
+if TYPE_CHECKING:
+    from keras_seq2seq.model.decoding import Strategy
+    from keras_seq2seq.model.seq2seq import Seq2Seq
+
+BATCH = 128  # texts answered at once
+
+
+def add_keras_option(parser: argparse.ArgumentParser) -> None:
+    """Adds `--keras`."""
+    parser.add_argument("--keras", type=int, choices=(2, 3), help="2: tf_keras, the default; 3: keras")
+
+
+def choose_keras(major: int | None) -> None:
+    """Follows `--keras`, where it was given."""
+    if major:
+        keras_version.use_keras(major)
+
+
+def predict(arguments: Sequence[str]) -> None:
+    """Answers the texts given as arguments, or the lines of a file or of standard input."""
+    parser = _parser("predict", "Answer texts: those given, or the lines of --input or of standard input.")
+    parser.add_argument("text", nargs="*", metavar="[RUN] TEXT", help="a run's folder or .keras file; texts")
+    _add_search_options(parser)
+    parser.add_argument("--input", metavar="FILE", help="answer the lines of this file")
+    parser.add_argument("--output", metavar="FILE", help="write the answers to this file, complete or not at all")
+    parser.add_argument("--nbest", type=int, help="the best N answers of the beam, each on a line after its number")
+    parser.add_argument(
+        "--scores",
+        action="store_true",
+        help="add, after a tab, the score that orders answers: the log-probability; with --beam divided by the length "
+        "penalty",
+    )
+    parser.add_argument("--sample", action="store_true", help="draw answers instead of searching for the best")
+    parser.add_argument("--temperature", type=float, help="with --sample: below 1 bolder, above 1 wilder (default 1)")
+    parser.add_argument("--top-k", type=int, help="with --sample: draw among the k likeliest tokens (default: all)")
+    parser.add_argument("--seed", type=int, help="with --sample: same seed, same answers (default 0)")
+    options = parser.parse_args(arguments)
+    run, texts = _split_run(options.text)
+    if texts and options.input:
+        raise InputError("give either texts or --input, not both")
+    for text in texts:
+        if not is_utf8(text):
+            raise InputError(f"the text {text!r} is not UTF-8")
+    if run != "latest":
+        _require_model(run)
+    model, strategy = _load(run, options.keras, options.logs), _strategy(options)
+    with files.output(options.output) as output:
+        done = 0
+        for batch in [texts] if texts else _lines(options.input):
+            for answers in model.predict_nbest(batch, strategy, BATCH, first_row=done):
+                done += 1
+                for answer in answers:
+                    number = [str(done)] if options.nbest else []
+                    score = [f"{answer.score:.4f}"] if options.scores else []
+                    print("\t".join([*number, answer.text, *score]), file=output)
+            output.flush()
+
+
+def evaluate(arguments: Sequence[str]) -> None:
+    """Measures a model on a file of sources with their right answers."""
+    parser = _parser("evaluate", "Measure a model on test data: one pair a line: source, tab, right answer.")
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's folder or .keras file; default: the latest")
+    parser.add_argument("--data", required=True, metavar="FILE", help="the test data")
+    parser.add_argument("--references", action="store_true", help="further columns of it are further right answers")
+    _add_search_options(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args(arguments)
+
+    from keras_seq2seq.data.corpora import read_references
+
+    references = read_references(options.data, further=options.references)
+    model, strategy = _load(options.run or "latest", options.keras, options.logs), _strategy(options)
+
+    from keras_seq2seq.model.evaluation import evaluate as measure
+
+    results = measure(model, references, strategy)
+    if options.json:
+        print(json.dumps(results))
+        return
+    for name, value in results.items():
+        print(f"{name:16} {value:.4f}" if isinstance(value, float) else f"{name:16} {value}")
+
+
+def export(arguments: Sequence[str]) -> None:
+    """Writes a SavedModel for serving."""
+    parser = _parser("export", "Write a SavedModel: text in, text out, for TensorFlow Serving and the like.")
+    parser.add_argument("run", metavar="RUN", help="a run's folder or .keras file")
+    parser.add_argument("folder", metavar="DIR", help="the SavedModel's folder; it must not exist yet")
+    parser.add_argument("--beam", type=int, default=5, help="width and n-best of the signature `beam` (default 5)")
+    options = parser.parse_args(arguments)
+    model = _load(options.run, options.keras, options.logs)
+
+    from keras_seq2seq.model.decoding import Beam
+    from keras_seq2seq.model.export import export as write
+
+    write(model, options.folder, Beam(options.beam, options.beam))
+    print(f"SavedModel: {options.folder} (signatures: serving_default, beam)")
+
+
+def latest_run(logs: str | os.PathLike) -> Path:
+    """Returns the run under `logs` whose model was saved last.
+
+    Raises:
+        InputError: there is none.
+    """
+    models = sorted(Path(logs).glob("*/model.keras"), key=lambda path: path.stat().st_mtime)
+    if not models:
+        raise InputError(f"{logs}: holds no run with a model; train one, or name a RUN or another --logs")
+    return models[-1].parent
+
+
+def _parser(command: str, description: str) -> Parser:
+    parser = Parser(prog=f"keras-seq2seq {command}", description=description)
+    add_keras_option(parser)
+    parser.add_argument("--logs", default="logs", help="where to find the latest run if none is named (default logs)")
+    return parser
+
+
+def _add_search_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--beam", type=int, metavar="N", help="beam search of this width; default: greedy")
+    parser.add_argument("--length-penalty", type=float, help="with --beam: alpha of Wu et al. (default 0.6)")
+
+
+def _split_run(arguments: list[str]) -> tuple[str, list[str]]:
+    """Tells the run from the texts: it comes first and is `latest`, a folder, a `.keras` file or a path."""
+    first = arguments[0] if arguments else ""
+    path = os.path.isdir(first) or first.endswith(".keras") or (os.sep in first and " " not in first)
+    if first and (first == "latest" or path):
+        return first, arguments[1:]
+    return "latest", arguments
+
+
+def _require_model(run: str) -> None:
+    """Refuses what looks like a run and holds no model: it may have been meant as a text."""
+    path = os.path.join(run, "model.keras") if os.path.isdir(run) else run
+    if not os.path.exists(path):
+        raise InputError(
+            f"{path}: there is no such file; give a run's folder or a .keras file; if it is a text to answer, write: "
+            f"predict latest {shlex.quote(run)}"
+        )
+
+
+def _lines(path: str | None) -> Iterator[list[str]]:
+    """Yields the lines of a file or of standard input (None) in batches, as they come.
+
+    Raises:
+        InputError: a line holds a tab, so more than a text; the lines before it have been handed on.
+    """
+    number = 0
+    for batch in files.batches(path, BATCH):
+        for place, line in enumerate(batch):
+            if "\t" in line:
+                if place:
+                    yield batch[:place]
+                name = "standard input" if path is None else path
+                expected = "expected one text a line (`cut -f1` takes the first column)"
+                raise InputError(f"{name}, line {number + place + 1}: has a tab; {expected}")
+        number += len(batch)
+        yield batch
+
+
+def _load(run: str, keras: int | None, logs: str) -> "Seq2Seq":
+    path = latest_run(logs) if run == "latest" else run
+    choose_keras(keras)
+    with keras_version.quiet_start():
+        keras_version.versions()
+
+    from keras_seq2seq.model.saving import load
+
+    return load(path)
+
+
+def _strategy(options: argparse.Namespace) -> "Strategy":
+    from keras_seq2seq.model.decoding import GREEDY, Beam, Sampling
+
+    def given(**names: str) -> dict:
+        found = {name: getattr(options, option, None) for name, option in names.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+    drawing = given(temperature="temperature", top_k="top_k", seed="seed")
+    searching = given(width="beam", nbest="nbest", length_penalty="length_penalty")
+    if getattr(options, "sample", False):
+        if searching:
+            raise InputError("--sample does not go with --beam, --nbest or --length-penalty")
+        return Sampling(**drawing)
+    if drawing:
+        raise InputError("--temperature, --top-k and --seed go with --sample")
+    if searching and "width" not in searching:
+        raise InputError("--nbest and --length-penalty go with --beam")
+    return Beam(**searching) if searching else GREEDY

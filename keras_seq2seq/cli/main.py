@@ -1,0 +1,91 @@
+"""The command line: `keras-seq2seq COMMAND`, the same as `python -m keras_seq2seq COMMAND`.
+
+TensorFlow is imported when a command has work to do, not before.
+"""
+
+import io
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from keras_seq2seq import keras_version
+from keras_seq2seq.cli import commands
+from keras_seq2seq.cli.options import Parser, add_options, configure
+from keras_seq2seq.errors import InputError
+
+BAD_INPUT, INTERRUPTED = 2, 130  # exit codes; 130 is what a shell reports for Ctrl-C
+
+
+def train(arguments: Sequence[str], program: str = "keras-seq2seq train") -> None:
+    """Parses the options of a training run and does it."""
+    parser = Parser(prog=program, description="Train a sequence-to-sequence model and watch it learn.")
+    commands.add_keras_option(parser)
+    add_options(parser)
+    options = vars(parser.parse_args(arguments))
+    commands.choose_keras(options.pop("keras"))
+    config = configure(options)
+
+    from keras_seq2seq.data.corpora import load_pairs
+
+    train_pairs, valid_pairs = load_pairs(config)
+    with keras_version.quiet_start():
+        versions = keras_version.versions()
+    print(versions, flush=True)
+
+    from keras_seq2seq.training.loop import train as run
+
+    run(config, train_pairs, valid_pairs)
+
+
+COMMANDS = {"train": train, "predict": commands.predict, "evaluate": commands.evaluate, "export": commands.export}
+
+
+def run_command(command: Callable[..., None], arguments: Sequence[str], **options: str) -> int:
+    """Runs one command and turns what went wrong into one line on stderr and an exit code."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called us
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the process lives
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has all letters
+    try:
+        command(arguments, **options)
+        sys.stdout.flush()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        # TensorFlow's half-done operations would go on to complain, once they are cleared away.
+        logging.getLogger("tensorflow").setLevel(logging.CRITICAL)
+        print("error: stopped by Ctrl-C", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output (`head`, say) has had enough. Python must not try to flush the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        print(f"error: {error.strerror or error}", file=sys.stderr)
+        return BAD_INPUT
+    except Exception as error:
+        # TensorFlow's own class cannot be named here without importing TensorFlow.
+        if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":
+            raise
+        trains = command is train or arguments[:1] == ["train"]
+        smaller = "smaller sizes (--units, --embedding-dim, --batch-size, --max-length)"
+        print(
+            f"error: out of memory; choose {smaller if trains else 'a smaller --beam or shorter texts'}",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
+    return 0
+
+
+def choose(arguments: Sequence[str]) -> None:
+    """Runs the command that the first argument names."""
+    parser = Parser(prog="keras-seq2seq", description="Keras sequence-to-sequence models, text in, text out.")
+    parser.add_argument("command", choices=COMMANDS, help="`COMMAND --help` lists its options")
+    COMMANDS[parser.parse_args(arguments[:1]).command](arguments[1:])
+
+
+def main() -> int:
+    """Runs the command that the command line asks for; returns the exit code."""
+    return run_command(choose, sys.argv[1:])

@@ -1,0 +1,159 @@
+"""Named corpora and file readers: where (source, target) text pairs come from.
+
+A pair is two plain strings. Every error names the file and the line.
+"""
+
+import hashlib
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from keras_seq2seq.errors import InputError, is_utf8
+from keras_seq2seq.files import lines_of
+from keras_seq2seq.training.configuration import Configuration
+
+Pair = tuple[str, str]
+
+NOTEBOOK: list[Pair] = [
+    ("what is the color of banana", "yellow most of the time"),
+    ("what makes up water molecules", "hydrogen and oxygen"),
+]
+
+
+def _columns(path: str | os.PathLike) -> Iterator[tuple[str, list[str]]]:
+    """Yields where a line stands, for messages, and what stands between its tabs; blank lines are passed over.
+
+    Raises:
+        InputError: the file cannot be read, is not UTF-8, or has no other lines.
+    """
+    filled = ((number, line) for number, line in enumerate(lines_of(path), start=1) if line.strip())
+    first = next(filled, None)
+    if first is None:
+        raise InputError(f"{path}: is empty; expected one pair a line: source, tab, target")
+    for number, line in itertools.chain([first], filled):
+        yield f"{path}, line {number}", line.split("\t")
+
+
+def _seen(columns: list[str]) -> str:
+    """Returns how many columns a line has, with the beginnings of the first five."""
+    shown = [repr(column if len(column) <= 20 else column[:20] + "...") for column in columns[:5]]
+    more = ["..."] if len(columns) > 5 else []
+    return f"{len(columns)} column{'s' * (len(columns) > 1)} ({', '.join(shown + more)})"
+
+
+def read_pairs(path: str | os.PathLike) -> list[Pair]:
+    """Reads one pair a line: source, tab, target. Blank lines are passed over.
+
+    Raises:
+        InputError: the file cannot be read, or a line does not have exactly two sides with text.
+    """
+    pairs = []
+    for place, sides in _columns(path):
+        if len(sides) != 2:
+            keep = "; keep the source's and the target's column (`cut -f1,2` for the first two)"
+            raise InputError(f"{place}: {_seen(sides)}; expected source, tab, target{keep if len(sides) > 2 else ''}")
+        for name, side in zip(("source", "target"), sides, strict=True):
+            if not side.strip():
+                raise InputError(f"{place}: the {name} is empty; give it text or remove the line")
+        pairs.append((sides[0], sides[1]))
+    return pairs
+
+
+def read_references(path: str | os.PathLike, further: bool = False) -> dict[str, list[str]]:
+    """Reads test data: source, tab, right answer. A source may come back on a later line with another answer.
+
+    Args:
+        path: the file.
+        further: take further columns for further right answers.
+
+    Raises:
+        InputError: the file cannot be read, or a line does not have these columns, or an empty one.
+    """
+    references: dict[str, list[str]] = {}
+    for place, columns in _columns(path):
+        source, *targets = columns
+        if not targets or (len(targets) > 1 and not further):
+            hint = "; with --references further columns are further answers" if targets else ""
+            raise InputError(f"{place}: {_seen(columns)}; expected source, tab, answer{hint}")
+        if not source.strip() or not all(target.strip() for target in targets):
+            raise InputError(f"{place}: a side is empty; give it text or remove the line")
+        known = references.setdefault(source, [])
+        known += dict.fromkeys(target for target in targets if target not in known)
+    return references
+
+
+def chatterbot() -> list[Pair]:
+    """Returns each English statement of the package `chatterbot-corpus` with the statement that answers it.
+
+    Raises:
+        InputError: the package, or its YAML reader, is not installed.
+    """
+    try:
+        import yaml
+        from chatterbot_corpus.corpus import DATA_DIRECTORY
+    except ImportError as error:
+        raise InputError(
+            f"--corpus chatterbot needs the package {error.name}: pip install chatterbot-corpus pyyaml"
+        ) from None
+    pairs = []
+    for file in sorted(Path(DATA_DIRECTORY, "english").glob("*.yml")):
+        for conversation in yaml.safe_load(file.read_text(encoding="utf-8"))["conversations"]:
+            statements = [" ".join(str(statement).split()) for statement in conversation]
+            pairs += [(s, t) for s, t in itertools.pairwise(statements) if s and t]
+    return pairs
+
+
+def check_pairs(pairs: Sequence[Pair], role: str = "given") -> None:
+    """Refuses what is no list of two texts each, before it becomes an error of TensorFlow's that names no pair.
+
+    Args:
+        pairs: (source, target) texts.
+        role: what they are for, for the message.
+
+    Raises:
+        InputError: a pair is something else; the message has its number.
+    """
+    for number, pair in enumerate(pairs, start=1):
+        if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(side, str) for side in pair):
+            raise InputError(f"pair {number} of the {role} pairs is {pair!r}; expected two texts: source, target")
+        for side in pair:
+            if not is_utf8(side):
+                raise InputError(f"pair {number} of the {role} pairs: {side!r} is not UTF-8")
+
+
+def load_pairs(config: Configuration) -> tuple[list[Pair], list[Pair]]:
+    """Returns the training pairs and the validation pairs (possibly none) that `config` names."""
+    if config.data is not None:
+        train = read_pairs(config.data)
+    else:
+        train = chatterbot() if config.corpus == "chatterbot" else list(NOTEBOOK)
+    return train, read_pairs(config.valid) if config.valid is not None else []
+
+
+def hold_out(pairs: list[Pair], share: float, unit: str) -> tuple[list[Pair], list[Pair]]:
+    """Splits off about `share` of the *sources*, so that no source stands on both sides.
+
+    What counts are the tokens that a model reads: as words, `Tom runs!` and `tom runs` are one source. Its side depends
+    on them alone: it stays there when the corpus grows.
+
+    Args:
+        pairs: (source, target) texts.
+        share: from 0 to 1.
+        unit: what a token of the source is: see `vocabulary.tokenize`.
+
+    Raises:
+        InputError: nothing is left to train on, or nothing was held out.
+    """
+    from keras_seq2seq.data.vocabulary import tokens_of  # needs TensorFlow, which reading a file does not
+
+    check_pairs(pairs)
+    digests = [
+        hashlib.sha256("\0".join(tokens).encode()) for tokens in tokens_of([source for source, _ in pairs], unit)
+    ]
+    held_out = [int(digest.hexdigest()[:8], 16) / 16**8 < share for digest in digests]
+    train = [pair for pair, held in zip(pairs, held_out, strict=True) if not held]
+    valid = [pair for pair, held in zip(pairs, held_out, strict=True) if held]
+    if share and not (train and valid):
+        raise InputError(f"--valid-share {share} of {len(pairs)} pairs leaves one side empty; use another share")
+    return train, valid

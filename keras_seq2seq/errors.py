@@ -1,0 +1,36 @@
+"""What a user gave and cannot be used: one kind of error, and the checks that everything shares."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+LARGEST = 2**31 - 1  # that ids, seeds and sizes can be
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used; the message is one line that says what to do."""
+
+
+def is_utf8(text: str) -> bool:
+    """Says whether a text can be written as UTF-8; Python reads bytes that are none as halves of characters."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def suggest(name: str, valid: Iterable[str]) -> str:
+    """Returns "did you mean ...?" for a near miss, and always the list of what is valid."""
+    valid = list(valid)
+    near = difflib.get_close_matches(name, valid, n=1)
+    return (f"did you mean {near[0]}? " if near else "") + "the valid ones are: " + ", ".join(valid)
+
+
+def require_keys(what: str, described: Any, known: tuple[str, ...]) -> None:
+    """Refuses a description that is no mapping, or has other keys than `known`.
+
+    Raises:
+        InputError: it is one.
+    """
+    if not isinstance(described, Mapping):
+        raise InputError(f"its {what} is not described by names and values")
+    for key in described:
+        if key not in known:
+            raise InputError(f"its {what} has an unknown key {key!r}; the valid ones are: {', '.join(known)}")

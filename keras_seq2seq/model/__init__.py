@@ -1,0 +1,5 @@
+"""A `Seq2Seq` learns batches and answers texts. It is trained, decoded from, measured, saved and exported here.
+
+In reading order: seq2seq, losses, train_step, decoding, generation, evaluation, saving, deserialization, export.
+What few runs need is in scheduled_sampling, schedules, precision and replicas.
+"""

@@ -1,0 +1,62 @@
+"""Export for serving: a SavedModel of core TensorFlow operations, text in, text out."""
+
+import os
+import shutil
+from pathlib import Path
+
+import tensorflow as tf
+
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.model.decoding import GREEDY, Beam, Strategy
+from keras_seq2seq.model.seq2seq import Seq2Seq
+
+
+def export(model: Seq2Seq, folder: str | os.PathLike, beam: Beam = Beam(width=5, nbest=5)) -> None:  # noqa: B008
+    """Writes a SavedModel that needs neither this package nor Keras: a stock TensorFlow Serving can run it.
+
+    Both signatures take `texts`, strings `(batch,)`:
+    `serving_default` returns `answers` `(batch,)`, by greedy decoding; `beam` returns `answers` `(batch, nbest)`,
+    best first, with their `log_probabilities` and `scores` `(batch, nbest)`, minus infinity where there are fewer
+    answers; the scores are what orders them, the log-probabilities over the length penalty.
+
+    Args:
+        model: a trained model.
+        folder: where to write; it must not exist yet. It appears when it is complete.
+        beam: what the signature `beam` searches with.
+
+    Raises:
+        InputError: the folder exists or cannot be made.
+    """
+    folder = Path(folder)
+    if os.path.lexists(folder):
+        raise InputError(f"{folder}: exists already; give a new folder")
+    module = tf.Module()
+    # What the graphs use has to hang on the module, or it is not written along.
+    module.weights = [
+        getattr(weight, "value", weight) if not isinstance(weight, tf.Variable) else weight for weight in model.weights
+    ]
+    module.tables = [model.source_vocabulary.table, model.target_vocabulary.table]
+    text = [tf.TensorSpec([None], tf.string, name="texts")]
+
+    def answer(texts: tf.Tensor, strategy: Strategy) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        return model.text_function(strategy)(texts, tf.range(tf.size(texts)))
+
+    @tf.function(input_signature=text)
+    def serving_default(texts):
+        return {"answers": answer(texts, GREEDY)[0][:, 0]}
+
+    @tf.function(input_signature=text)
+    def nbest(texts):
+        answers, log_probabilities, scores = answer(texts, beam)
+        return {"answers": answers, "log_probabilities": log_probabilities, "scores": scores}
+
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
+    try:
+        unfinished.parent.mkdir(parents=True, exist_ok=True)
+        tf.saved_model.save(module, str(unfinished), signatures={"serving_default": serving_default, "beam": nbest})
+        os.replace(unfinished, folder)
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise InputError(f"{folder}: cannot be written ({reason})") from None
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

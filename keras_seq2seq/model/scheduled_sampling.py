@@ -1,0 +1,60 @@
+"""Scheduled sampling: in training, too, the decoder sometimes reads what it said itself (Bengio et al., 2015)."""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from keras_seq2seq.layers.recurrent import State
+from keras_seq2seq.model.decoding import Step, token_log_probabilities
+from keras_seq2seq.training.configuration import Configuration
+
+
+def probability_of(config: Configuration, update: tf.Tensor) -> tf.Tensor:
+    """Returns how likely the model's own token is at `update`: it rises linearly to `config.scheduled_sampling`.
+
+    With `config.sampling_updates` 0 it is the same from the start: one half is the regime of SCAN
+    (Lake and Baroni, 2018).
+    """
+    if not config.sampling_updates:
+        return tf.constant(config.scheduled_sampling)
+    return config.scheduled_sampling * tf.minimum(tf.cast(update, tf.float32) / config.sampling_updates, 1.0)
+
+
+def mix_in_own_tokens(
+    decoder_input: tf.Tensor,
+    state: State,
+    step: Step,
+    probability: tf.Tensor,
+    coin: Callable[[tf.Tensor], tf.Tensor],
+    never: Sequence[int] = (0,),
+) -> tf.Tensor:
+    """Lets the model say the target and replaces true tokens by its own likeliest ones, from left to right.
+
+    No gradient flows through the choice; train on the result as on any other decoder input.
+
+    Args:
+        decoder_input: `(batch, time)` int32 ids; the start token and padding stay as they are.
+        state: what the encoder left, a flat list of `(batch, units)`.
+        step: the decoder's: see `decoding.Task`.
+        probability: of taking the model's own token.
+        coin: maps a shape to numbers drawn evenly from 0 to 1.
+        never: see `decoding.Task`.
+
+    Returns:
+        `(batch, time)` int32 ids.
+    """
+    true_tokens = tf.transpose(decoder_input)  # (time, batch)
+    own_turn = (coin(tf.shape(true_tokens)) < probability) & (true_tokens != 0)
+
+    def say_one(time, token, state, read):
+        logits, state = step(token, state)
+        said = tf.argmax(token_log_probabilities(logits, never), axis=-1, output_type=token.dtype)
+        token = tf.where(own_turn[time], said, true_tokens[time])
+        return time + 1, token, state, read.write(time, token)
+
+    times = tf.shape(true_tokens)[0]
+    read = tf.TensorArray(decoder_input.dtype, size=times, element_shape=[None], clear_after_read=False)
+    read = read.write(0, true_tokens[0])
+    loop = (tf.constant(1), true_tokens[0], list(state), read)
+    *_, read = tf.while_loop(lambda time, *_: time < times, say_one, loop)
+    return tf.stop_gradient(tf.ensure_shape(tf.transpose(read.stack()), decoder_input.shape))

@@ -1,0 +1,114 @@
+"""What there is to see of a model on a few pairs: losses, answers, hidden states, weights and gradients.
+
+All of it runs eagerly, operation by operation. Five pairs take a fraction of a second that way; tracing a graph for
+them would take longer than the whole training of the notebook's two pairs.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_seq2seq.data.batching import Examples
+from keras_seq2seq.data.vocabulary import Vocabulary
+from keras_seq2seq.keras_version import keras
+from keras_seq2seq.layers.decoder import Memory
+from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentropy
+from keras_seq2seq.model.seq2seq import Seq2Seq
+from keras_seq2seq.model.train_step import gradients_of
+
+
+def named_parts(model: keras.Model) -> Iterator[tuple[str, Any]]:
+    """Yields each layer and each trainable weight of a model once, by its path: `decoder/rnn/cell/kernel`.
+
+    A path goes from attribute to attribute. The names that Keras gives differ between the two Keras, and
+    between two models of one process.
+    """
+    wanted, seen = {id(weight) for weight in model.trainable_weights}, set()
+
+    def visit(thing: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+        if id(thing) in seen or isinstance(thing, keras.metrics.Metric):  # a layer on Keras 2
+            return
+        if isinstance(thing, keras.layers.Layer):
+            seen.add(id(thing))
+            yield "/".join(path), thing
+            # Keras 3 keeps a `kernel` as `_kernel`. Lists with such a name are its own books.
+            for name, part in vars(thing).items():
+                if not (name.startswith("_") and isinstance(part, list | tuple | dict)):
+                    yield from visit(part, (*path, name.strip("_")))
+        elif isinstance(thing, list | tuple):
+            for number, part in enumerate(thing):
+                yield from visit(part, (*path, str(number)))
+        elif id(thing) in wanted:
+            seen.add(id(thing))
+            yield "/".join(path), thing
+
+    yield from visit(model, ())
+
+
+def named_weights(model: keras.Model) -> dict[str, Any]:
+    """Returns the trainable weights by the paths of `named_parts`."""
+    return {path: part for path, part in named_parts(model) if not isinstance(part, keras.layers.Layer)}
+
+
+def look(model: Seq2Seq, examples: Examples) -> dict[str, np.ndarray]:
+    """Returns all there is to see of a model on a few pairs.
+
+    Args:
+        model: it is not changed.
+        examples: the pairs.
+
+    Returns:
+        `source`, `decoder_input` and `labels`, what is read and what is to be said, ids `(rows, time)`;
+        `loss` and `predicted`, of the shape of `labels`: in nats, and the likeliest ids, the reference given so far;
+        `said`, ids `(rows, longer)`: the greedy answer, `<end>` included, 0 behind it;
+        `encoder` and `decoder`, the hidden states `(rows, time, units)`, the top layer's;
+        `attention` `(rows, target_time, source_time)`, where the model has it;
+        and `weights/PATH` and `gradients/PATH`, of the mean loss, by the paths of `named_parts`.
+    """
+    source, decoder_input, labels = (side.to_tensor() for side in examples[:3])
+    weights = named_weights(model)
+    with tf.GradientTape() as tape:
+        logits, attention = model.logits_and_attention((source, decoder_input))
+        loss = token_crossentropy(labels, logits)
+        mean_loss = masked_mean(loss, label_mask(labels))
+    gradients = gradients_of(tape, mean_loss, list(weights.values()))
+    state, memory = model.read(source)
+    seen = {
+        "source": source,
+        "decoder_input": decoder_input,
+        "labels": labels,
+        "loss": loss,
+        "predicted": tf.argmax(logits, axis=-1),
+        # An untrained model finds no end.
+        "said": model.generate_ids(source, max_length=min(model.answer_limit, 2 * labels.shape[1]))[0][:, 0],
+        "encoder": tf.cast(memory[0], tf.float32),
+        "decoder": _decoder_states(model, decoder_input, state, memory),
+    }
+    if attention is not None:
+        seen["attention"] = tf.cast(attention, tf.float32)
+    for (path, weight), gradient in zip(weights.items(), gradients, strict=True):
+        seen[f"weights/{path}"] = tf.convert_to_tensor(weight)
+        seen[f"gradients/{path}"] = tf.convert_to_tensor(gradient)
+    return {name: value.numpy() for name, value in seen.items()}
+
+
+def _decoder_states(model: Seq2Seq, decoder_input: tf.Tensor, state: list[tf.Tensor], memory: Memory) -> tf.Tensor:
+    states = []
+    for token in tf.unstack(decoder_input, axis=1):
+        _, state = model.decoder.step(token, state, memory)
+        hidden = state[-len(state) // model.config.layers]  # the first part of the top level's state
+        states.append(tf.cast(hidden, tf.float32))
+    return tf.stack(states, axis=1)
+
+
+def exact_match(model: Seq2Seq, examples: Examples) -> float:
+    """Returns the share of pairs whose greedy answer is the reference, `<end>` included."""
+    exact = model.answers_exactly(examples.source.to_tensor(), examples.labels.to_tensor())
+    return float(tf.reduce_mean(tf.cast(exact, tf.float32)))
+
+
+def tokens_of(ids: np.ndarray, mask: np.ndarray, vocabulary: Vocabulary) -> list[list[str]]:
+    """Returns the tokens of `(rows, time)` ids where `mask`, of the same shape, is true."""
+    return [[vocabulary.tokens[number] for number in row[kept]] for row, kept in zip(ids, mask, strict=True)]

@@ -1,0 +1,135 @@
+"""The tabs of TensorBoard but for its graph: each function writes to one, by the default summary writer."""
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+from tensorboard.plugins.hparams import api as hparams
+from tensorboard.plugins.hparams import api_pb2, summary
+from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+
+from keras_seq2seq import files
+from keras_seq2seq.data.batching import Examples
+from keras_seq2seq.keras_version import keras_major
+from keras_seq2seq.model.seq2seq import Seq2Seq
+from keras_seq2seq.tensorboard import figures, tables
+from keras_seq2seq.tensorboard.diagnostics import tokens_of
+
+POINTS = 5_000  # of an embedding in the projector, the most frequent tokens: more than one can tell apart there
+Seen = dict[str, np.ndarray]  # what `observing.look` returns
+
+
+def scalars(values: dict[str, float]) -> None:
+    """Writes one point of each chart."""
+    _write_at_once([scalar_pb(name, value) for name, value in values.items()])
+
+
+def hyperparameters(model: Seq2Seq, run: str) -> None:
+    """Writes the configuration, for the HParams tab to put beside what came of it: what differs between runs first."""
+    # How a run is shown, and where it stands, is nothing to compare.
+    left_out = ("inspect", "tensorboard", "profile", "logs", "run", "resume")
+    # By hand, since Keras 2 counts the numbers of the metrics too.
+    parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    values: dict[str, Any] = {"keras": keras_major(), "parameters": parameters}
+    for name, value in model.config.to_dict().items():
+        if name not in left_out:
+            values[name] = "" if value is None else value
+    hparams.hparams(values, trial_id=run)
+
+
+def end_of_session() -> None:
+    """Tells the HParams tab that the run came to its end."""
+    _write_at_once([summary.session_end_pb(api_pb2.STATUS_SUCCESS)])
+
+
+def sentences(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
+    """Writes a table of the pairs: what the model says with the right words before it, and by itself."""
+    vocabulary, kept = model.target_vocabulary, seen["labels"] != 0
+    separator = "" if vocabulary.unit == "char" else " "
+    columns = (
+        tokens_of(seen["labels"], kept, vocabulary),
+        tokens_of(seen["predicted"], kept, vocabulary),
+        tokens_of(seen["said"], seen["said"] != 0, vocabulary),
+    )
+    rows = []
+    for (source, target), right, forced, free in zip(examples.pairs, *columns, strict=True):
+        forced = tables.mark_wrong(forced, right, separator, aligned=True)
+        free = tables.mark_wrong(free, right, separator, aligned=False)
+        rows.append([tables.escape(source), tables.escape(target), forced, free])
+    titles = ["source", "reference", "teacher-forced", "answer (bold: wrong)"]
+    tf.summary.text("sentences", tables.table(titles, rows))
+
+
+def histograms(seen: Seen) -> None:
+    """Writes the distribution of every weight, of its gradient, and of the hidden states, padding left out."""
+    values = {name: value for name, value in seen.items() if name.startswith(("weights/", "gradients/"))}
+    for part, ids in (("encoder", "source"), ("decoder", "decoder_input")):
+        values[f"hidden_states/{part}"] = seen[part][seen[ids] != 0]
+    _write_at_once([histogram_pb(name, value) for name, value in values.items()])
+
+
+def images(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
+    """Draws the loss and the probability at each position, and of the first pair the hidden states and the attention.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+    """
+    source, target = model.source_vocabulary, model.target_vocabulary
+    asked, answer = examples.pairs[0]
+    kept, loss = seen["labels"] != 0, seen["loss"]
+    labels = tokens_of(seen["labels"], kept, target)
+    rows = (kept, labels, [source for source, _ in examples.pairs])
+    [read], [given] = (
+        tokens_of(seen[ids][:1], seen[ids][:1] != 0, vocabulary)
+        for ids, vocabulary in (("source", source), ("decoder_input", target))
+    )
+    states = [("encoder", seen["encoder"][0, : len(read)], read), ("decoder", seen["decoder"][0, : len(given)], given)]
+    sentence = f"{asked} → {answer}"
+    pictures = {
+        "loss": figures.positions(loss, *rows, "loss of each reference token, in nats", math.log(len(target))),
+        "probability": figures.positions(np.exp(-loss), *rows, "probability of each reference token", 1.0),
+        "hidden_states": figures.hidden_states(states, sentence),
+    }
+    if "attention" in seen:
+        weights = seen["attention"][0, : len(labels[0]), : len(read)]
+        pictures["attention"] = figures.attention(weights, read, labels[0], sentence)
+    for name, pixels in pictures.items():
+        tf.summary.image(name, pixels[None])
+
+
+def embeddings(model: Seq2Seq, examples: Examples, folder: Path) -> None:
+    """Writes the embeddings for the projector, each token with how often training meets it, as tables in `folder`."""
+    source, target = model.encoder.embedding, model.decoder.embedding
+    read, said = examples.source.flat_values, examples.decoder_input.flat_values
+    sides = [("source", source, model.source_vocabulary, read), ("target", target, model.target_vocabulary, said)]
+    if source is target:
+        sides = [("shared", source, model.source_vocabulary, tf.concat([read, said], axis=0))]
+    config = ProjectorConfig()
+    for name, layer, vocabulary, ids in sides:
+        counts = np.bincount(ids, minlength=len(vocabulary))
+        points = list(zip(vocabulary.tokens, counts, strict=True))[:POINTS]
+        lines = [f"{tables.visible(token)}\t{count}\n" for token, count in points]
+        _write(folder / f"{name}_tokens.tsv", "token\tcount\n" + "".join(lines))
+        table = io.StringIO()
+        np.savetxt(table, tf.convert_to_tensor(layer.embeddings)[:POINTS].numpy(), "%.5g", "\t")
+        _write(folder / f"{name}_embedding.tsv", table.getvalue())
+        paths = {"tensor_path": f"{name}_embedding.tsv", "metadata_path": f"{name}_tokens.tsv"}
+        config.embeddings.add(tensor_name=f"{name}_embedding", **paths)
+    _write(folder / "projector_config.pbtxt", text_format.MessageToString(config))
+
+
+def _write_at_once(summaries: list[Any]) -> None:
+    # In one record: `tf.summary.scalar` and `histogram` take ten times as long. What is laid end to end when it is
+    # serialized is one message, whichever of TensorFlow's and TensorBoard's classes the parts belong to.
+    tf.summary.experimental.write_raw_pb(b"".join(one.SerializeToString() for one in summaries))
+
+
+def _write(path: Path, text: str) -> None:
+    with files.output(path) as file:  # TensorBoard never reads half of it
+        file.write(text)

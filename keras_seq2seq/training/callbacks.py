@@ -1,0 +1,195 @@
+"""What happens between the updates: printing the notebook's tensors, stopping early, and saving."""
+
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.keras_version import keras
+from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentropy
+from keras_seq2seq.model.saving import LAST_FILE, MODEL_FILE, save
+from keras_seq2seq.model.seq2seq import Seq2Seq
+from keras_seq2seq.model.train_step import Batch, updates_of
+from keras_seq2seq.training.configuration import Configuration
+from keras_seq2seq.training.interruption import uninterrupted
+
+
+class Inspect(keras.callbacks.Callback):
+    """Prints, every few updates, what the notebook printed: each tensor between the logits and the loss.
+
+    What is shown at update 0 is the untrained model: the tensors belong to the moment before the update.
+
+    Args:
+        batch: the examples to show: `((source, decoder_input), labels)`, ids of `(batch, time)`.
+        every: updates between two prints.
+    """
+
+    def __init__(self, batch: Batch, every: int) -> None:
+        super().__init__()
+        self.batch = batch
+        self.every = every
+        self.next_update = 0
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        update = updates_of(self.model)
+        if update >= self.next_update:
+            self.next_update = update - update % self.every + self.every
+            print(f"\n--- update {update} " + "-" * (68 - len(str(update))))
+            print(self.describe())
+
+    def describe(self) -> str:
+        """Returns the tensors of the examples as text that fits an 80-column terminal."""
+        inputs, labels = self.batch
+        logits = self.model(inputs, training=False)
+        loss, mask = token_crossentropy(labels, logits), label_mask(labels)
+        predicted = np.argmax(logits, axis=-1)
+        tokens = np.array(self.model.target_vocabulary.tokens, dtype=object)
+        sentences = [" ".join(tokens[row[kept]]) for row, kept in zip(predicted, np.array(mask) > 0, strict=True)]
+        with np.printoptions(precision=4, suppress=True, linewidth=79, floatmode="fixed"):
+            return "\n".join(
+                [
+                    f"loss, shape {tuple(loss.shape)}:\n{loss.numpy()}",
+                    f"mask:\n{mask.numpy().astype(int)}",
+                    f"masked loss:\n{(loss * mask).numpy()}",
+                    f"batch loss: {float(masked_mean(loss, mask)):.4f}",
+                    f"predicted ids:\n{predicted}",
+                    "predicted sentences:",
+                    *(f"  {sentence}" for sentence in sentences),
+                ]
+            )
+
+
+class Remembering:
+    """Mix-in for a stock callback: its counters are saved with the model, so that a resumed run goes on with them."""
+
+    remembered = ("best", "wait")
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        super().on_train_begin(logs)
+        # Keras 3 would take any first value for the best one, NaN too, and then no number for a better one.
+        self.best = math.inf if _mode(self.monitor) == "min" else -math.inf
+        for name, value in self.model.progress.get(type(self).__name__, {}).items():
+            if value is not None and not math.isnan(value):
+                setattr(self, name, value)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        values = {name: getattr(self, name) for name in self.remembered}
+        self.model.progress[type(self).__name__] = {name: float(value) for name, value in values.items()}
+
+
+class EarlyStopping(Remembering, keras.callbacks.EarlyStopping):
+    """Keras's own, with a memory."""
+
+
+class HalveOnPlateau(Remembering, keras.callbacks.ReduceLROnPlateau):
+    """Keras's own, with a memory. The learning rate itself is saved with the optimizer."""
+
+
+@contextlib.contextmanager
+def averaged_weights(model: Seq2Seq) -> Iterator[None]:
+    """Puts the moving averages of the weights in their place for a while, where `config.average` asks for them.
+
+    They begin with the weights at the start on Keras 2, with those after the first update on Keras 3.
+    """
+    if not model.config.average:
+        yield
+        return
+    own = [tf.identity(weight) for weight in model.trainable_variables]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for weight, value in zip(model.trainable_variables, own, strict=True):
+            weight.assign(value)
+
+
+class JudgeAverages(keras.callbacks.Callback):
+    """Validates the moving averages of the weights, where `config.average` asks for them."""
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.swapped = contextlib.ExitStack()
+        self.swapped.enter_context(averaged_weights(self.model))
+
+    def on_test_end(self, logs: Any = None) -> None:
+        self.swapped.close()
+
+
+class SaveEachEpoch(keras.callbacks.Callback):
+    """Saves the whole model at the end of every epoch; it has to come last, after what counts epochs.
+
+    `last.keras` is always the last finished epoch. `model.keras` is the best one by `metric` where there are
+    validation pairs, else the last too. Of epochs that are equally good it is the one with the lowest loss. Each file
+    is whole at every moment, and Ctrl-C waits until both are there.
+
+    Args:
+        run: the run's folder.
+        metric: what "best" means: the smallest loss, the largest of anything else; None: the last epoch.
+    """
+
+    def __init__(self, run: Path, metric: str | None = None) -> None:
+        super().__init__()
+        self.run = run
+        self.metric = metric
+
+    @uninterrupted()
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self.model.progress["epoch"] = epoch + 1
+        if self.is_best(logs):
+            # Before `last.keras`: killed in between, the resumed run makes this epoch and its file again.
+            with averaged_weights(self.model):
+                save(self.model, self.run / MODEL_FILE)
+        save(self.model, self.run / LAST_FILE)
+
+    def is_best(self, logs: dict[str, float]) -> bool:
+        """Compares with the best value so far and its loss, and keeps them in mind; NaN is worse than any number."""
+        if self.metric is None:
+            return True
+        sign, progress = -1 if self.metric.endswith("loss") else 1, self.model.progress
+
+        def rank(value: float, loss: float) -> list[tuple]:
+            return [(False,) if math.isnan(one) else (True, one) for one in (sign * value, -loss)]
+
+        value = float(logs[self.metric])
+        loss = float(logs.get("val_loss" if self.metric.startswith("val_") else "loss", math.nan))
+        best = (progress["best"], progress.get("best_loss", math.nan)) if "best" in progress else None
+        if best and rank(value, loss) <= rank(*best):
+            return False
+        progress.update(best=value, best_loss=loss)
+        return True
+
+
+def stopping_callbacks(config: Configuration) -> list[keras.callbacks.Callback]:
+    """Returns the callbacks that stop training early or lower the learning rate, as configured."""
+    callbacks = []
+    if config.early_stopping:
+        metric, patience = config.stopping_rule()
+        callbacks.append(EarlyStopping(monitor=metric, patience=patience, mode=_mode(metric), verbose=1))
+    if config.learning_rate_schedule == "plateau":
+        options = {"monitor": config.best, "mode": _mode(config.best), "patience": config.plateau_patience}
+        callbacks.append(HalveOnPlateau(factor=0.5, verbose=1, min_delta=0.0, **options))
+    return callbacks
+
+
+def refuse_weight_keepers(callbacks: Sequence[keras.callbacks.Callback], config: Configuration) -> None:
+    """Refuses callbacks that keep the best epoch's weights, where the epochs are judged by averages of the weights.
+
+    Raises:
+        InputError: there is one: it would judge the averages and keep the weights as they are.
+    """
+    for callback in callbacks if config.average else ():
+        keeps = isinstance(callback, keras.callbacks.ModelCheckpoint)
+        if keeps or (isinstance(callback, keras.callbacks.EarlyStopping) and callback.restore_best_weights):
+            raise InputError(
+                f"{type(callback).__name__} would judge the averages of the weights (--average {config.average}) and "
+                f"keep the weights themselves: leave it out, the run's {MODEL_FILE} holds the best averages"
+            )
+
+
+def _mode(metric: str) -> str:
+    return "min" if metric.endswith("loss") else "max"

@@ -1,0 +1,179 @@
+"""The main job as a story: text -> ids -> batches -> model -> loss -> answers."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from keras_seq2seq.data.augmentation import batches_to_learn, updates_per_epoch, with_splices
+from keras_seq2seq.data.batching import Examples, batches, encode_pairs
+from keras_seq2seq.data.corpora import Pair, check_pairs, hold_out
+from keras_seq2seq.data.vocabulary import Vocabulary
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.keras_version import keras
+from keras_seq2seq.layers.attention import MakeAttention
+from keras_seq2seq.layers.recurrent import MakeCell
+from keras_seq2seq.model.saving import MODEL_FILE, load
+from keras_seq2seq.model.seq2seq import Seq2Seq
+from keras_seq2seq.model.train_step import TokenLoss
+from keras_seq2seq.tensorboard.callback import SHOWN, TensorBoard, check_profiler
+from keras_seq2seq.training.build import build_vocabularies, new_model
+from keras_seq2seq.training.callbacks import (
+    Inspect,
+    JudgeAverages,
+    SaveEachEpoch,
+    refuse_weight_keepers,
+    stopping_callbacks,
+)
+from keras_seq2seq.training.configuration import Configuration
+from keras_seq2seq.training.configuration_files import write_configuration
+from keras_seq2seq.training.interruption import interruptible
+from keras_seq2seq.training.runs import fingerprint, has_stopped, load_stopped, names_of, new_run_folder
+
+
+def train(
+    config: Configuration,
+    train_pairs: list[Pair],
+    valid_pairs: Sequence[Pair] = (),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    metrics: Sequence[keras.metrics.Metric] = (),
+    token_loss: TokenLoss | None = None,
+    make_cell: MakeCell | None = None,
+    make_attention: MakeAttention | None = None,
+) -> Seq2Seq:
+    """Trains a model on text pairs, saves it in a new folder of `config.logs` and prints its answers.
+
+    Args:
+        config: every choice of the run.
+        train_pairs: (source, target) texts.
+        valid_pairs: measured after each epoch, where there are any; without them `config.valid_share` of the training
+            pairs is held out.
+        callbacks: more Keras callbacks of your own.
+        metrics: more Keras metrics, updated with all tokens in one row: see `Learning.own_metrics`.
+        token_loss: a loss of your own: see `Seq2Seq`.
+        make_cell: an RNN cell of your own: see `recurrent.make_rnn`.
+        make_attention: an attention of your own: see `attention`.
+
+    Raises:
+        InputError: no pair is short enough, the logs folder cannot be written, or what `config` asks for is
+            impossible here: there are no validation pairs, say, or no profiler.
+        KeyboardInterrupt: Ctrl-C; the last finished epoch has been saved.
+    """
+    keras.utils.set_random_seed(config.seed)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    check_pairs(train_pairs, "training")
+    check_pairs(valid_pairs, "validation")
+    if not valid_pairs and config.valid_share:
+        train_pairs, valid_pairs = hold_out(train_pairs, config.valid_share, config.source_tokens)
+    check_metrics(config, bool(valid_pairs))
+    refuse_weight_keepers(callbacks, config)
+    if config.profile:
+        check_profiler()
+    digests = fingerprint(train_pairs, list(valid_pairs))
+    functions = {"token_loss": token_loss, "make_cell": make_cell, "make_attention": make_attention}
+    own = names_of(metrics=metrics, callbacks=callbacks, **functions)
+    if config.resume:
+        run = Path(config.logs, config.run)
+        model = load_stopped(run, config, digests, own)
+        model.config = config
+        print(f"Resuming {run} after epoch {model.progress['epoch']}")
+        vocabularies = (model.source_vocabulary, model.target_vocabulary)
+    else:
+        vocabularies = build_vocabularies(train_pairs, config)
+    given = prepare(train_pairs, "training", *vocabularies, config)
+    examples = with_splices(given, *vocabularies, config)
+    valid = prepare(valid_pairs, "validation", *vocabularies, config) if valid_pairs else None
+    print("Vocabulary: {} source and {} target tokens".format(*map(len, vocabularies)))
+    updates = updates_per_epoch(examples, len(given.pairs), config)
+    if not config.resume:
+        longest = int(examples.labels.bounding_shape()[1])
+        model = new_model(config, *vocabularies, longest, config.epochs * updates, make_cell, make_attention)
+        model.progress.update(epoch=0, data=digests, own=own)
+        run = new_run_folder(config)
+
+    model.own_metrics[:] = metrics
+    if token_loss:
+        model.token_loss = token_loss
+    done = model.progress["epoch"]
+    finished = done >= config.epochs or has_stopped(model, config)
+    keeper = SaveEachEpoch(run, config.best if valid else None)
+    views = [TensorBoard(run, examples, valid, config.profiled_updates())] if config.tensorboard == "on" else []
+    if config.inspect:
+        views.append(Inspect(first_batch(examples, config), config.inspect))
+    try:
+        if finished:
+            print("It has finished already; nothing is left to train.")
+        else:
+            write_configuration(config, run)
+            with interruptible() as ear:
+                model.fit(
+                    batches_to_learn(examples, len(given.pairs), config, updates, first_batch=done * updates),
+                    initial_epoch=done,
+                    epochs=config.epochs,
+                    steps_per_epoch=updates,
+                    validation_data=batches(valid, config) if valid else None,
+                    callbacks=[ear, JudgeAverages(), *views, *callbacks, *stopping_callbacks(config), keeper],
+                    verbose=0 if config.inspect else 1 if sys.stdout.isatty() else 2,
+                    shuffle=False,
+                )
+    except KeyboardInterrupt:
+        done = model.progress["epoch"]
+        saved = f"epoch {done} is saved in {run}; to go on: --run {run.name} --resume"
+        print(f"\nInterrupted: {saved if done else 'no epoch finished, nothing is saved'}")
+        raise
+
+    best = load(run / MODEL_FILE)
+    show_answers(best, (valid or examples).pairs[:SHOWN])
+    print(f"\nRun:   {run}\nModel: {run / MODEL_FILE}\nWatch: tensorboard --logdir {config.logs}")
+    return best
+
+
+def check_metrics(config: Configuration, validated: bool) -> None:
+    """Refuses to watch a validation metric where there are no validation pairs.
+
+    Raises:
+        InputError: it is asked for.
+    """
+    watched = [("--early-stopping", config.stopping_rule()[0])] if config.early_stopping else []
+    if config.learning_rate_schedule == "plateau":
+        watched.append(("--learning-rate-schedule plateau", config.best))
+    for flag, metric in watched:
+        if metric.startswith("val_") and not validated:
+            raise InputError(f"{flag} watches {metric}, which needs --valid or --valid-share")
+
+
+def prepare(
+    pairs: Sequence[Pair],
+    role: str,
+    source_vocabulary: Vocabulary,
+    target_vocabulary: Vocabulary,
+    config: Configuration,
+) -> Examples:
+    """Encodes pairs and says how many were left out.
+
+    Raises:
+        InputError: all of them were.
+    """
+    examples = encode_pairs(list(pairs), source_vocabulary, target_vocabulary, config)
+    left_out = len(pairs) - len(examples.pairs)
+    reason = f"a side has no token or more than {config.max_length} (--max-length)"
+    if not examples.pairs:
+        raise InputError(f"none of the {len(pairs)} {role} pairs can be used: {reason}")
+    print(
+        f"{role.capitalize()} pairs: {len(examples.pairs)}" + (f"; left out: {left_out}, {reason}" if left_out else "")
+    )
+    return examples
+
+
+def first_batch(examples: Examples, config: Configuration) -> tuple:
+    """Returns the first few training examples as one batch, in their order."""
+    return next(iter(batches(examples.first(SHOWN), config)))
+
+
+def show_answers(model: Seq2Seq, pairs: list[Pair]) -> None:
+    """Prints what the model answers by itself: from the start token and the encoder's state alone."""
+    print("\nAnswers, by greedy decoding:")
+    for (source, target), answer in zip(pairs, model.predict_text([source for source, _ in pairs]), strict=True):
+        print(f"  question: {source}\n  expected: {target}\n  answer:   {answer}\n")

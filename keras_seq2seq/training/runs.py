@@ -1,0 +1,130 @@
+"""The folder of a run: a new one, or one to go on with, where all that counts has to be the same."""
+
+import dataclasses
+import datetime
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_seq2seq.data.corpora import Pair
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.keras_version import keras_major
+from keras_seq2seq.model.saving import LAST_FILE, load
+from keras_seq2seq.model.seq2seq import OWN_PARTS, Seq2Seq
+from keras_seq2seq.training.configuration import Configuration, flag_of
+
+# What may change without changing what the run computes. More epochs only make it longer.
+FREE = ("epochs", "inspect", "logs", "run", "resume", "data", "valid", "tensorboard", "profile")
+
+
+def new_run_folder(config: Configuration) -> Path:
+    """Makes a folder of its own for this run.
+
+    Raises:
+        InputError: `config.run` is taken or no plain name, or the folder cannot be made.
+    """
+    logs = Path(config.logs)
+    if config.run is not None and (Path(config.run).name != config.run or config.run in ("", "..")):
+        raise InputError(f"--run {config.run!r} is not a plain folder name; choose where runs go with --logs")
+    corpus = Path(config.data).stem if config.data else "as-published" if config.as_published else config.corpus
+    stem = config.run if config.run is not None else f"{corpus}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
+    for number in itertools.count(1):
+        name = stem if number == 1 else f"{stem}-{number}"
+        try:
+            (logs / name).mkdir(parents=True)
+        except FileExistsError:
+            if not logs.is_dir():
+                raise InputError(f"{logs}: is not a folder; choose another with --logs") from None
+            if config.run:
+                raise InputError(f"{logs / name}: there is a run of this name; choose another --run") from None
+        except OSError as error:
+            raise InputError(f"{logs / name}: cannot be made ({error.strerror}); choose another --logs") from None
+        else:
+            if not os.access(logs / name, os.W_OK):
+                raise InputError(f"{logs / name}: cannot be written; choose another --logs")
+            return logs / name
+    raise AssertionError("unreachable: the names never end")
+
+
+def fingerprint(train_pairs: list[Pair], valid_pairs: list[Pair]) -> dict[str, list]:
+    """Returns for each set of pairs how many there are, and a digest of them."""
+
+    def digest(pairs: list[Pair]) -> str:
+        return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()[:16]
+
+    return {
+        name: [len(pairs), digest(pairs)] for name, pairs in (("training", train_pairs), ("validation", valid_pairs))
+    }
+
+
+def names_of(**parts: Any) -> dict[str, list[str]]:
+    """Returns the names of the functions, classes, metrics and callbacks that a user handed to `train`."""
+    given = {role: part if isinstance(part, Sequence) else [part] for role, part in parts.items() if part is not None}
+    return {
+        role: [getattr(part, "__name__", None) or getattr(part, "name", None) or type(part).__name__ for part in given]
+        for role, given in given.items()
+    }
+
+
+def load_stopped(run: Path, config: Configuration, data: dict[str, list], own: dict[str, list[str]]) -> Seq2Seq:
+    """Loads the last finished epoch of a run, with its optimizer and counters.
+
+    Args:
+        run: the run's folder.
+        config: of the command that resumes.
+        data: its `fingerprint`.
+        own: the `names_of` its own parts: loss, metrics and callbacks are not saved with the model.
+
+    Raises:
+        InputError: there is nothing to resume, or configuration, data, own parts or Keras differ; the message says how.
+    """
+    if not (run / LAST_FILE).exists():
+        instead = "remove it, or choose another --run," if run.exists() else "start it"
+        raise InputError(f"{run}: has no finished epoch to resume; {instead} without --resume")
+    model = load(run / LAST_FILE)
+    if getattr(model, "optimizer", None) is None:
+        raise InputError(
+            f"{run}: was trained on the other Keras, whose optimizer's state cannot be taken over; "
+            f"use --keras {5 - keras_major()}"
+        )
+    try:
+        differences = _differences(model, config, data, own)
+    except (LookupError, TypeError, ValueError):
+        raise InputError(f"{run}: {LAST_FILE} does not say how far its training came; it cannot be resumed") from None
+    if differences:
+        raise InputError(f"{run}: cannot be resumed: " + "; ".join(differences))
+    return model
+
+
+def _differences(model: Seq2Seq, config: Configuration, data: dict[str, list], own: dict[str, list[str]]) -> list[str]:
+    differences = []
+    for field in dataclasses.fields(Configuration):
+        before, now = getattr(model.config, field.name), getattr(config, field.name)
+        # A cosine falls to 0 at the last epoch, and splices are left out of the last third: there the number of epochs
+        # is part of what is computed.
+        fixed = field.name == "epochs" and (config.learning_rate_schedule == "cosine" or config.splices)
+        if before != now and (field.name not in FREE or fixed):
+            differences.append(f"{flag_of(field.name)} was {before}, is {now}")
+    for name, now in data.items():
+        count, digest = model.progress["data"][name]
+        if [count, digest] != now:
+            changed = f"{count} pairs, now {now[0]}" if count != now[0] else f"other {count} pairs"
+            differences.append(f"{name} data was {changed}")
+    before = model.progress.get("own", own)  # earlier versions did not say
+    for role in sorted({*before, *own}):
+        was, now = before.get(role, []), own.get(role, [])
+        # Cell and attention are saved with the model, and need not be given again.
+        if was != now and (now or role not in OWN_PARTS):
+            names = [", ".join(names) or "none" for names in (was, now)]
+            differences.append("{} of `train` was {}, is {}".format(role, *names))
+    return differences
+
+
+def has_stopped(model: Seq2Seq, config: Configuration) -> bool:
+    """Says whether early stopping had ended the run that is to be resumed."""
+    waited = model.progress.get("EarlyStopping", {}).get("wait", 0)
+    return bool(config.early_stopping) and waited >= config.stopping_rule()[1]

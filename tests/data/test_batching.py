@@ -1,0 +1,241 @@
+"""Pairs -> batches of ids: the teacher-forcing shift, the buckets and the order, worked out by hand."""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_seq2seq import Configuration, Vocabulary, batches, encode_pairs
+from keras_seq2seq.data.batching import add_question, make_buckets, teacher_forcing, training_batches
+from keras_seq2seq.data.corpora import NOTEBOOK
+from keras_seq2seq.data.vocabulary import NOTEBOOK_TOKENS, SPECIAL
+from keras_seq2seq.training.configuration import PUBLISHED
+
+PAD, Q, A, END = 0, 2, 3, 4
+WORDS = Vocabulary([*SPECIAL, "b", "c", "d"], "space")  # b: 5, c: 6, d: 7
+
+
+def ragged(*rows):
+    return tf.ragged.constant(rows, dtype=tf.int32)
+
+
+# One row
+
+
+def test_the_source_begins_with_the_question_mark_token():
+    assert add_question(ragged([5, 6], []), WORDS).to_list() == [[Q, 5, 6], [Q]]
+
+
+def test_teacher_forcing_asks_for_the_next_token():
+    decoder_input, labels = teacher_forcing(ragged([5, 6, 7], [6]), WORDS)
+    assert decoder_input.to_list() == [[A, 5, 6, 7], [A, 6]]
+    assert labels.to_list() == [[5, 6, 7, END], [6, END]]
+
+
+def test_as_published_the_decoder_reads_what_it_must_say():
+    decoder_input, labels = teacher_forcing(ragged([5, 6, 7], [6]), WORDS, as_published=True)
+    assert decoder_input.to_list() == labels.to_list() == [[A, 5, 6, 7], [A, 6]]
+
+
+# Pairs
+
+
+def test_pairs_are_encoded_by_hand():
+    examples = encode_pairs([("b c", "d"), ("x", "c c")], WORDS, WORDS, Configuration())
+    assert examples.source.to_list() == [[Q, 5, 6], [Q, 1]]
+    assert examples.decoder_input.to_list() == [[A, 7], [A, 6, 6]]
+    assert examples.labels.to_list() == [[7, END], [6, 6, END]]
+    assert examples.pairs == [("b c", "d"), ("x", "c c")]
+
+
+def test_each_side_has_its_own_vocabulary():
+    letters = Vocabulary([*SPECIAL, "d", "c"], "char")
+    examples = encode_pairs([("c d", "cd")], WORDS, letters, Configuration())
+    assert examples.source.to_list() == [[Q, 6, 7]]
+    assert examples.labels.to_list() == [[6, 5, END]]
+
+
+def test_the_published_tensors_come_out():
+    vocabulary = Vocabulary(NOTEBOOK_TOKENS, "word")
+    examples = encode_pairs(NOTEBOOK, vocabulary, vocabulary, PUBLISHED)
+    [((q_tensor, a_tensor), labels)] = batches(examples, PUBLISHED)
+    assert q_tensor.numpy().tolist() == [[17, 1, 2, 3, 4, 5, 6], [17, 1, 10, 11, 12, 13, 0]]
+    assert a_tensor.numpy().tolist() == [[18, 7, 8, 5, 3, 9], [18, 14, 15, 16, 0, 0]]
+    assert labels.numpy().tolist() == a_tensor.numpy().tolist()
+    assert {q_tensor.dtype, a_tensor.dtype, labels.dtype} == {tf.int32}
+
+
+def test_pairs_that_are_too_long_or_empty_are_left_out():
+    words = Vocabulary([*SPECIAL, "b", "c"], "word")
+    pairs = [
+        ("b", "c"),
+        ("b b b", "c"),  # the source has more than two tokens
+        ("b b", "c c"),  # just fits: <q>, <a> and <end> are not counted
+        ("b", "c c c"),  # the target has more than two
+        ("?!", "c"),  # no word in the source
+        ("b", "..."),  # none in the target
+    ]
+    examples = encode_pairs(pairs, words, words, Configuration(max_length=2))
+    assert examples.pairs == [("b", "c"), ("b b", "c c")]
+    assert examples.source.to_list() == [[Q, 5], [Q, 5, 5]]
+    assert examples.labels.to_list() == [[6, END], [6, 6, END]]
+
+
+def test_it_may_be_that_nothing_is_left():
+    examples = encode_pairs([("b b", "c")], WORDS, WORDS, Configuration(max_length=1))
+    assert examples.pairs == [] and examples.source.nrows() == 0
+
+
+# Buckets
+
+
+def examples_of(lengths):
+    """Returns an example for each (source words, target words), told apart by its first token: "0", "1", ..."""
+    vocabulary = Vocabulary([*SPECIAL, *map(str, range(len(lengths))), "x"], "space")
+    pairs = [
+        (" ".join([str(number)] + ["x"] * (source - 1)), " ".join([str(number)] + ["x"] * (target - 1)))
+        for number, (source, target) in enumerate(lengths)
+    ]
+    return encode_pairs(pairs, vocabulary, vocabulary, Configuration())
+
+
+def numbers_in(batch):
+    """Returns which examples are in a batch; both sides and the labels have to agree on it."""
+    (source, decoder_input), labels = batch
+    first = source[:, 1].numpy()
+    np.testing.assert_array_equal(decoder_input[:, 1], first)
+    np.testing.assert_array_equal(labels[:, 0], first)
+    return [int(number) - len(SPECIAL) for number in first]
+
+
+# With <q> and <end> the longer sides are 2, 3, 3, 6, 7: the first three make one bucket, the others another.
+FIVE = [(1, 1), (1, 2), (2, 1), (5, 5), (3, 6)]
+TWO_BUCKETS = Configuration(length_buckets=2, batch_size=2)
+
+
+def test_buckets_by_hand():
+    buckets = make_buckets(examples_of(FIVE), TWO_BUCKETS)
+    assert buckets.of_example.tolist() == [0, 0, 0, 1, 1]
+    assert buckets.shapes.tolist() == [[3, 3], [6, 7]]  # the longest source and the longest target of each
+    assert buckets.batch_count == 3  # two batches of two and one, and one of two
+
+
+def test_one_bucket_holds_everything():
+    buckets = make_buckets(examples_of(FIVE), Configuration(length_buckets=1, batch_size=2))
+    assert buckets.of_example.tolist() == [0] * 5
+    assert buckets.shapes.tolist() == [[6, 7]]
+    assert buckets.batch_count == 3
+
+
+def test_more_buckets_than_lengths_make_no_empty_bucket():
+    buckets = make_buckets(examples_of([(1, 1)] * 3 + [(4, 4)]), Configuration(length_buckets=10, batch_size=2))
+    assert buckets.of_example.tolist() == [0, 0, 0, 1]
+    assert buckets.shapes.tolist() == [[2, 2], [5, 5]]
+    assert buckets.batch_count == 3
+
+
+def test_a_short_half_and_a_long_half_are_kept_apart():
+    # In one bucket, half of all numbers would be padding.
+    buckets = make_buckets(examples_of([(1, 1)] * 4 + [(9, 9)] * 4), TWO_BUCKETS)
+    assert buckets.of_example.tolist() == [0] * 4 + [1] * 4
+    assert buckets.shapes.tolist() == [[2, 2], [10, 10]]
+
+
+def test_buckets_are_about_equal_in_size():
+    lengths = [(length, length) for length in range(1, 13)]  # twelve different lengths
+    buckets = make_buckets(examples_of(lengths), Configuration(length_buckets=4))
+    assert np.bincount(buckets.of_example).tolist() == [3, 3, 3, 3]
+
+
+# Batches
+
+
+def test_each_example_is_in_one_batch_of_its_buckets_shape():
+    examples, seen = examples_of(FIVE), []
+    for batch in batches(examples, TWO_BUCKETS):
+        (source, decoder_input), labels = batch
+        numbers = numbers_in(batch)
+        assert 1 <= len(numbers) <= 2
+        short = {0, 1, 2} >= set(numbers)
+        assert short or {3, 4} >= set(numbers)
+        assert source.shape[1] == (3 if short else 6)
+        assert labels.shape[1] == decoder_input.shape[1] == (3 if short else 7)
+        seen += numbers
+    assert sorted(seen) == [0, 1, 2, 3, 4]
+
+
+def test_padding_stands_on_the_right_and_nowhere_else():
+    examples = examples_of(FIVE)
+    for batch in batches(examples, TWO_BUCKETS):
+        (source, decoder_input), labels = batch
+        for padded, rows in (
+            (source, examples.source),
+            (decoder_input, examples.decoder_input),
+            (labels, examples.labels),
+        ):
+            for row, number in zip(padded.numpy().tolist(), numbers_in(batch), strict=True):
+                tokens = rows[number].numpy().tolist()
+                assert PAD not in tokens
+                assert row == tokens + [PAD] * (len(row) - len(tokens))
+
+
+def test_the_number_of_batches_is_known():
+    dataset = batches(examples_of(FIVE), TWO_BUCKETS)
+    assert len(dataset) == len(list(dataset)) == 3
+
+
+def test_batches_to_measure_with_come_always_in_the_same_order():
+    examples = examples_of(FIVE)
+    dataset = batches(examples, TWO_BUCKETS)
+    orders = [[numbers_in(batch) for batch in run] for run in (dataset, dataset, batches(examples, TWO_BUCKETS))]
+    assert orders[0] == orders[1] == orders[2]
+
+
+# Training
+
+TWENTY = [(1 + number % 5, 1 + number % 7) for number in range(20)]
+THREES = Configuration(length_buckets=3, batch_size=3, seed=11)
+
+
+def training_order(count, config=THREES, **options):
+    return [numbers_in(batch) for batch in training_batches(examples_of(TWENTY), config, **options).take(count)]
+
+
+def test_a_pass_holds_each_example_once_and_the_next_has_another_order():
+    count = make_buckets(examples_of(TWENTY), THREES).batch_count
+    order = training_order(3 * count)
+    passes = [order[:count], order[count : 2 * count], order[2 * count :]]
+    for one_pass in passes:
+        assert sorted(itertools.chain(*one_pass)) == list(range(20))
+        assert all(1 <= len(numbers) <= 3 for numbers in one_pass)
+    assert passes[0] != passes[1] != passes[2] != passes[0]
+
+
+def test_the_order_depends_on_the_seed_alone():
+    order = training_order(20)
+    tf.random.set_seed(99)
+    np.random.seed(99)
+    assert training_order(20) == order
+    assert training_order(20, dataclasses.replace(THREES, seed=12)) != order
+
+
+def test_bucket_mates_change_from_pass_to_pass():
+    # Otherwise each batch would be the same few examples for ever.
+    count = make_buckets(examples_of(TWENTY), THREES).batch_count
+    order = [frozenset(numbers) for numbers in training_order(2 * count)]
+    assert set(order[:count]) != set(order[count:])
+
+
+@pytest.mark.parametrize("first", [5, 8, 30])  # inside the first pass, about its end, and far behind it
+def test_a_run_can_go_on_at_any_batch(first):
+    assert training_order(8, first_batch=first) == training_order(first + 8)[first:]
+
+
+def test_a_resumed_run_has_the_very_same_tensors():
+    examples = examples_of(TWENTY)
+    whole = list(training_batches(examples, THREES).take(13))[12]
+    [resumed] = training_batches(examples, THREES, first_batch=12).take(1)
+    for ours, theirs in zip(tf.nest.flatten(resumed), tf.nest.flatten(whole), strict=True):
+        np.testing.assert_array_equal(ours, theirs)

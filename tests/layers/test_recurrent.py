@@ -1,0 +1,320 @@
+"""Cells, levels, directions and dropout, written out by hand in NumPy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import toys
+
+from keras_seq2seq import Configuration, Decoder, Encoder, keras, load, save
+from keras_seq2seq.layers.recurrent import Dropout, DropoutCell, make_rnn, run_over_time
+
+pytestmark = pytest.mark.filterwarnings("error::UserWarning")  # from a Keras that wonders at what we do
+SIZES = {"embedding_dim": 3, "units": 4}
+CLOSE = {"rtol": 1e-5, "atol": 1e-6}
+
+
+# By hand
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def simple_rnn(cell, x, state):
+    kernel, recurrent_kernel, bias = map(toys.array, (cell.kernel, cell.recurrent_kernel, cell.bias))
+    return [np.tanh(x @ kernel + state[0] @ recurrent_kernel + bias)]
+
+
+def gru(cell, x, state):
+    """Cho et al., 2014, in the form of cuDNN: the reset gate acts on the product with the recurrent kernel."""
+    kernel, recurrent_kernel, (bias, recurrent_bias) = map(toys.array, (cell.kernel, cell.recurrent_kernel, cell.bias))
+    [h] = state
+    x_update, x_reset, x_new = np.split(x @ kernel + bias, 3)
+    h_update, h_reset, h_new = np.split(h @ recurrent_kernel + recurrent_bias, 3)
+    update, reset = sigmoid(x_update + h_update), sigmoid(x_reset + h_reset)
+    return [update * h + (1 - update) * np.tanh(x_new + reset * h_new)]
+
+
+def lstm(cell, x, state):
+    """Hochreiter and Schmidhuber, 1997, with a forget gate: Gers et al., 2000."""
+    kernel, recurrent_kernel, bias = map(toys.array, (cell.kernel, cell.recurrent_kernel, cell.bias))
+    h, memory = state
+    write, forget, new, read = np.split(x @ kernel + h @ recurrent_kernel + bias, 4)
+    memory = sigmoid(forget) * memory + sigmoid(write) * np.tanh(new)
+    return [sigmoid(read) * np.tanh(memory), memory]
+
+
+CELLS = {"simple_rnn": (simple_rnn, 1), "gru": (gru, 1), "lstm": (lstm, 2)}
+
+
+def over_time(name, rnn, inputs, state=None):
+    """Runs one layer by hand over `(time, size)`; returns outputs `(time, units)` and the final state."""
+    step, parts = CELLS[name]
+    state = state or [np.zeros(4)] * parts
+    outputs = []
+    for x in inputs:
+        state = step(rnn.cell, x, state)
+        outputs.append(state[0])
+    return np.array(outputs), state
+
+
+def with_random_weights(model):
+    """Gives all weights random values: as they start, biases are zero and a missing one would not be seen."""
+    random = np.random.default_rng(0)
+    for weight in model.trainable_weights:
+        weight.assign(random.normal(size=weight.shape))
+    return model
+
+
+def make_encoder(**options):
+    encoder = Encoder(7, Configuration(**SIZES, **options))
+    encoder(tf.ones([1, 1], tf.int32))
+    return with_random_weights(encoder)
+
+
+def embedded(model, row):
+    return toys.array(model.embedding.embeddings)[row]
+
+
+ROWS = [[2, 5, 1, 6], [2, 3]]
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("residual", [False, True])
+def test_the_encoder_by_hand(name, residual):
+    encoder = make_encoder(cell=name, layers=2, residual=residual)
+    outputs, state = encoder(toys.padded(ROWS))
+    assert len(state) == 2 * CELLS[name][1]
+    for number, row in enumerate(ROWS):
+        first, left = over_time(name, encoder.rnn, embedded(encoder, row))
+        second, left_2 = over_time(name, encoder.rnn_2, first)
+        np.testing.assert_allclose(outputs[number, : len(row)], second + residual * first, **CLOSE)
+        # Over padding nothing is said, and the state stands still.
+        for part, expected in zip(state, [*left, *left_2], strict=True):
+            np.testing.assert_allclose(part[number], expected, **CLOSE)
+    if not residual:
+        assert not outputs[1, 2:].numpy().any()
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("residual", [False, True])
+def test_the_decoder_by_hand(name, residual):
+    parts = CELLS[name][1]
+    decoder = Decoder(7, Configuration(**SIZES, cell=name, layers=2, residual=residual))
+    start = tf.unstack(np.random.default_rng(1).normal(size=[2 * parts, 2, 4]).astype("f"))
+    decoder(tf.ones([2, 1], tf.int32), start)
+    with_random_weights(decoder)
+    logits, state, weights = decoder(toys.padded(ROWS), start)
+    assert weights is None
+    for number, row in enumerate(ROWS):
+        of_row = [part[number].numpy() for part in start]
+        first, left = over_time(name, decoder.rnn, embedded(decoder, row), of_row[:parts])
+        second, left_2 = over_time(name, decoder.rnn_2, first, of_row[parts:])
+        said = (second + residual * first) @ toys.array(decoder.projection.kernel) + toys.array(decoder.projection.bias)
+        np.testing.assert_allclose(logits[number, : len(row)], said, **CLOSE)
+        for part, expected in zip(state, [*left, *left_2], strict=True):
+            np.testing.assert_allclose(part[number], expected, **CLOSE)
+    # One token at a time.
+    state = start
+    for time in range(2):
+        said, state = decoder.step(toys.padded(ROWS)[:, time], state)
+        np.testing.assert_allclose(said, logits[:, time], **CLOSE)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_both_directions_and_the_bridge_by_hand(name):
+    encoder = make_encoder(cell=name, layers=2, bidirectional=True)
+    outputs, state = encoder(toys.padded(ROWS))
+    assert outputs.shape == (2, 4, 8)
+    parts = CELLS[name][1]
+    bridges = [getattr(encoder, f"bridge_{level}_{part + 1}") for level in (1, 2) for part in range(parts)]
+    for number, row in enumerate(ROWS):
+        inputs, expected = embedded(encoder, row), []
+        for rnn, backward in ((encoder.rnn, encoder.backward), (encoder.rnn_2, encoder.backward_2)):
+            forth, left = over_time(name, rnn, inputs)
+            back, behind = over_time(name, backward, inputs[::-1])
+            inputs = np.concatenate([forth, back[::-1]], axis=-1)
+            expected += [np.concatenate(both) for both in zip(left, behind, strict=True)]
+        np.testing.assert_allclose(outputs[number, : len(row)], inputs, **CLOSE)
+        for part, both, bridge in zip(state, expected, bridges, strict=True):
+            by_hand = np.tanh(both @ toys.array(bridge.kernel) + toys.array(bridge.bias))
+            np.testing.assert_allclose(part[number], by_hand, **CLOSE)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_reversed_source_is_the_row_written_backwards(bidirectional):
+    options = {"cell": "gru", "bidirectional": bidirectional}
+    plain, reverse = make_encoder(**options), make_encoder(**options, reverse_source=True)
+    reverse.set_weights(plain.get_weights())
+    expected, expected_state = plain(toys.padded([row[::-1] for row in ROWS]))
+    outputs, state = reverse(toys.padded(ROWS))
+    for ours, theirs in zip(state, expected_state, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    # What was said at a token stands where the token stands, padding behind it.
+    np.testing.assert_array_equal(outputs[0], expected[0, ::-1])
+    np.testing.assert_array_equal(outputs[1, :2], expected[1, 1::-1])
+    assert not outputs[1, 2:].numpy().any() and outputs[1, :2].numpy().any()
+
+
+# Dropout
+
+ONES = tf.ones([100, 100])
+
+
+def test_dropout_drops_its_share_and_scales_up_the_rest():
+    values = Dropout(0.25, 0, "a")(ONES, training=True).numpy()
+    assert set(np.unique(values)) == {0.0, np.float32(4 / 3)}
+    assert 0.22 < (values == 0).mean() < 0.28  # seven standard deviations on either side
+    assert 0.95 < values.mean() < 1.05
+
+
+def test_out_of_training_dropout_does_nothing_and_draws_nothing():
+    dropout = Dropout(0.25, 0, "a")
+    np.testing.assert_array_equal(dropout(ONES), ONES)
+    np.testing.assert_array_equal(dropout(ONES, training=False), ONES)
+    assert int(dropout.draws) == 0
+
+
+def test_the_mask_follows_from_seed_stream_and_count():
+    first, same = Dropout(0.25, 0, "a"), Dropout(0.25, 0, "a")
+    masks = [first(ONES, training=True).numpy() for _ in range(2)]
+    for mask in masks:
+        np.testing.assert_array_equal(same(ONES, training=True), mask)
+    others = [Dropout(0.25, 1, "a"), Dropout(0.25, 0, "b")]
+    masks += [other(ONES, training=True).numpy() for other in others]
+    for number, mask in enumerate(masks):
+        for other in masks[:number]:
+            # As alike as chance makes them: both drop (1/16), or none does (9/16).
+            assert 0.58 < (mask == other).mean() < 0.67
+
+
+def test_every_dropout_of_a_model_draws_by_itself():
+    options = {"dropout": 0.1, "recurrent_dropout": 0.1, "layers": 2, "bidirectional": True, "scheduled_sampling": 0.1}
+    model = toys.make_model(**options)
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, Dropout)]
+    # Two embeddings, two layers on either side; four states in the encoder and two in the decoder; one coin.
+    assert len(layers) == len({layer.seed for layer in layers}) == 2 + 4 + 6 + 1
+
+
+def test_the_count_of_draws_is_saved(tmp_path):
+    model = toys.make_model(dropout=0.5, recurrent_dropout=0.5)
+    model.compile("sgd")
+    for _ in range(3):
+        model(toys.BATCHES[0][0], training=True)
+    save(model, tmp_path / "model.keras")
+    copy = load(tmp_path / "model.keras")
+    assert int(copy.encoder.dropout.draws) == int(copy.decoder.rnn.cell.dropout.draws) == 3
+    inputs = toys.BATCHES[0][0]
+    there, here = copy(inputs, training=True), model(inputs, training=True)
+    np.testing.assert_array_equal(there, here)
+    assert np.abs(here - model(inputs, training=True)).max() > 1e-3
+
+
+class Keep(keras.layers.Layer):
+    """A cell that says its state and its memory, and keeps both; it does not know about training."""
+
+    def __init__(self, units):
+        super().__init__()
+        self.state_size = [units, units]
+        self.output_size = 2 * units
+
+    def call(self, inputs, states):
+        return tf.concat(states, axis=-1), list(states)
+
+
+def test_recurrent_dropout_has_one_mask_for_a_sequence_and_another_for_the_next():
+    rnn = make_rnn(Configuration(units=50, recurrent_dropout=0.5), "stream", Keep)
+    assert isinstance(rnn.cell, DropoutCell)
+    inputs, state = tf.zeros([3, 4, 1]), [tf.ones([3, 50])] * 2
+    mask = tf.constant([[True] * 4, [True] * 4, [True] * 2 + [False] * 2])
+    masks = []
+    for _ in range(2):
+        outputs, (hidden, memory) = run_over_time(rnn, inputs, mask, state, training=True)
+        once = outputs[:, 0, :50].numpy()
+        assert set(np.unique(once)) == {0.0, 2.0}
+        masks += list(once)
+        # The same mask again at each step: of the ones that are kept come 2, 4, 8, 16.
+        for time in range(4):
+            np.testing.assert_array_equal(outputs[:2, time, :50], once[:2] ** (time + 1))
+        np.testing.assert_array_equal(hidden, [once[0] ** 4, once[1] ** 4, once[2] ** 2])
+        # An LSTM's memory is left alone.
+        np.testing.assert_array_equal(memory, state[1])
+        assert (outputs[:2, :, 50:].numpy() == 1).all()
+    for number, one in enumerate(masks):  # each row, and each sequence, has its own
+        assert all((one != other).any() for other in masks[:number])
+
+
+def test_out_of_training_recurrent_dropout_does_nothing():
+    rnn = make_rnn(Configuration(units=50, recurrent_dropout=0.5), "stream", Keep)
+    state = [tf.ones([3, 50])] * 2
+    outputs, after = run_over_time(rnn, tf.zeros([3, 4, 1]), tf.ones([3, 4], tf.bool), state, training=False)
+    assert (outputs.numpy() == 1).all() and all((part.numpy() == 1).all() for part in after)
+    assert int(rnn.cell.dropout.draws) == 0
+
+
+# Cells of Keras that drop out by themselves
+
+DROP = {"dropout": 0.5, "recurrent_dropout": 0.5}
+
+
+def stacked(units):
+    return keras.layers.StackedRNNCells([keras.layers.GRUCell(units, **DROP), keras.layers.LSTMCell(units, **DROP)])
+
+
+DROPPING = {
+    "simple_rnn": lambda units: keras.layers.SimpleRNNCell(units, **DROP),
+    "gru": lambda units: keras.layers.GRUCell(units, **DROP),
+    "lstm": lambda units: keras.layers.LSTMCell(units, **DROP),
+    "stacked": stacked,
+}
+SOME_OF_BOTH = [(name, rate, False) for name in DROPPING for rate in (0.0, 0.5)] + [
+    ("lstm", 0.0, True),
+    ("stacked", 0.5, True),
+]
+
+
+@pytest.mark.parametrize(("name", "recurrent_dropout", "in_graph"), SOME_OF_BOTH)
+def test_a_cell_of_keras_drops_out_anew_in_each_training_call_and_never_when_asked(name, recurrent_dropout, in_graph):
+    config = Configuration(**SIZES, recurrent_dropout=recurrent_dropout)
+    encoder, decoder = (half(7, config, make_cell=DROPPING[name]) for half in (Encoder, Decoder))
+
+    def read_and_say(ids, training):
+        state = encoder(ids, training=training)[1]
+        return decoder(ids, state, training=training)[0]
+
+    def say_token_by_token(ids):
+        state, said = encoder(ids)[1], []
+        for time in range(2):
+            logits, state = decoder.step(ids[:, time], state)
+            said.append(logits)
+        return tf.stack(said, axis=1)
+
+    if in_graph:
+        ids = tf.TensorSpec([None, None], tf.int32)
+        learn = tf.function(lambda ids: read_and_say(ids, True), input_signature=[ids], autograph=False)
+        ask = tf.function(lambda ids: read_and_say(ids, False), input_signature=[ids], autograph=False)
+        step = tf.function(say_token_by_token, input_signature=[ids], autograph=False)
+    else:
+        learn, ask, step = lambda ids: read_and_say(ids, True), lambda ids: read_and_say(ids, False), say_token_by_token
+    both = toys.padded(ROWS)
+    expected = read_and_say(both, False)
+    for ids, rows in ((both, slice(None)), (both[:1], slice(1)), (both, slice(None))):  # another batch, and back
+        first, second = learn(ids), learn(ids)
+        assert np.abs(first - second).max() > 1e-3 and np.abs(first - expected[rows]).max() > 1e-3
+        np.testing.assert_allclose(step(ids), expected[rows, :2], **CLOSE)
+        learn(ids)
+        np.testing.assert_allclose(ask(ids), expected[rows], **CLOSE)
+        learn(both)  # the mask of another batch
+        np.testing.assert_allclose(say_token_by_token(ids), expected[rows, :2], **CLOSE)
+
+
+@pytest.mark.parametrize("recurrent_dropout", [0.0, 0.5])
+def test_a_mask_of_a_cell_of_keras_is_one_for_a_sequence(recurrent_dropout):
+    # The cell says what it reads, dropped or doubled, and keeps nothing.
+    options = {"kernel_initializer": "identity", "recurrent_initializer": "zeros", "use_bias": False, "dropout": 0.5}
+    config = Configuration(units=50, recurrent_dropout=recurrent_dropout)
+    rnn = make_rnn(config, "stream", lambda units: keras.layers.SimpleRNNCell(units, "linear", **options))
+    inputs, mask = tf.ones([2, 3, 50]), tf.ones([2, 3], tf.bool)
+    first, second = (run_over_time(rnn, inputs, mask, None, training=True)[0].numpy() for _ in range(2))
+    assert set(np.unique(first)) == {0.0, 2.0} and (first != second).any()
+    np.testing.assert_array_equal(first[:, 1:], np.repeat(first[:, :1], 2, axis=1))

@@ -1,0 +1,120 @@
+"""Mixed precision: what stays float32, and a loss that is scaled so that float16 can hold its gradients."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import toys
+
+from keras_seq2seq import Configuration, keras, keras_version, load, save
+from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentropy
+from keras_seq2seq.model.precision import layers_of_precision, optimizer_for, scaled_loss
+from keras_seq2seq.training.build import new_model
+from keras_seq2seq.training.callbacks import averaged_weights
+
+KERAS_3 = keras_version.keras_major() == 3
+SIZES = {"embedding_dim": 4, "units": 6, "embedding_stddev": 0.5}
+
+
+def weights_of(model):
+    return [toys.array(weight) for weight in model.trainable_weights]
+
+
+def scale_of(model):
+    return float(scaled_loss(model.optimizer, tf.constant(1.0)))
+
+
+def half_model(**options):
+    """Returns a model as `train` makes it, with float16."""
+    keras.utils.set_random_seed(1)
+    model = new_model(Configuration(**SIZES, precision="float16", **options), toys.WORDS, toys.WORDS, 4, updates=10)
+    model.run_eagerly = True
+    return model
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_layers_compute_in_16_bits_and_weights_and_logits_stay_float32(precision):
+    model = toys.make_model(precision=precision, cell="lstm", attention="additive", tie_embeddings=True)
+    (source, decoder_input), _ = toys.BATCHES[0]
+    state, (memory, _) = model.read(source)
+    assert {part.dtype for part in [*state, memory]} == {tf.as_dtype(precision)}
+    logits, weights = model.logits_and_attention((source, decoder_input))
+    assert logits.dtype == weights.dtype == tf.float32
+    assert {np.dtype(toys.array(weight).dtype) for weight in model.trainable_weights} == {np.dtype("float32")}
+    # The logits are no 16-bit numbers in disguise: rounding changes them.
+    assert (tf.cast(tf.cast(logits, precision), tf.float32) != logits).numpy().any()
+    exact = toys.make_model(cell="lstm", attention="additive", tie_embeddings=True)((source, decoder_input))
+    np.testing.assert_allclose(logits, exact, atol=0.02)
+    assert (logits != exact).numpy().any()
+
+
+def test_the_precision_ends_with_the_model():
+    with pytest.raises(ZeroDivisionError), layers_of_precision("bfloat16"):
+        assert keras.layers.Dense(1).compute_dtype == "bfloat16"
+        1 / 0  # noqa: B018
+    assert keras.layers.Dense(1).compute_dtype == "float32"
+
+
+def test_a_precision_that_was_chosen_for_all_other_models_is_not_ours():
+    with layers_of_precision("bfloat16"):
+        model = toys.make_model()
+    (source, _), _ = toys.BATCHES[0]
+    assert {part.dtype for part in model.read(source)[0]} == {tf.float32}
+
+
+def test_a_step_that_overflows_is_skipped_and_halves_the_scale():
+    model = half_model()
+    scale, before = scale_of(model), weights_of(model)
+    assert scale > 1000
+    plain = model.token_loss
+    # Too much for a gradient of float16, which ends at 65504; a float32 would hold it.
+    model.token_loss = lambda labels, logits: 1e10 * plain(labels, logits)
+    model.train_on_batch(*toys.BATCHES[0])
+    assert scale_of(model) == scale / 2
+    for weight, start in zip(weights_of(model), before, strict=True):
+        np.testing.assert_array_equal(weight, start)
+
+    model.token_loss = plain
+    measured = model.train_on_batch(*toys.BATCHES[0], return_dict=True)
+    assert np.isfinite(measured["loss"]) and scale_of(model) == scale / 2
+    for weight, start in zip(weights_of(model), before, strict=True):
+        assert np.isfinite(weight).all() and (weight != start).any()
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 0.1])
+def test_gradients_are_measured_and_clipped_as_if_nothing_had_been_scaled(clip_norm):
+    exact = toys.make_model()
+    inputs, labels = toys.BATCHES[0]
+    with tf.GradientTape() as tape:
+        loss = masked_mean(token_crossentropy(labels, exact(inputs)), label_mask(labels))
+    variables = [weight.value if KERAS_3 else weight for weight in exact.trainable_weights]
+    gradients = tape.gradient(loss, variables)
+    norm = float(tf.linalg.global_norm([tf.convert_to_tensor(gradient) for gradient in gradients]))
+
+    model = toys.make_model(precision="float16", clip_norm=clip_norm)
+    # With a learning rate of 1, the change is the gradient itself.
+    model.compile(optimizer_for("float16", keras.optimizers.SGD(1.0)), run_eagerly=True)
+    model.optimizer.build(model.trainable_variables)
+    before = weights_of(model)
+    model.train_on_batch(*toys.BATCHES[0])
+    assert float(model.norm_tracker.result()) == pytest.approx(norm, rel=0.02)
+    change = [after - start for after, start in zip(weights_of(model), before, strict=True)]
+    assert np.sqrt(sum((part**2).sum() for part in change)) == pytest.approx(clip_norm or norm, rel=0.02)
+
+
+def test_it_is_saved_and_goes_on(tmp_path):
+    model = half_model(average=0.5)
+    scale, plain = scale_of(model), model.token_loss
+    model.token_loss = lambda labels, logits: 1e10 * plain(labels, logits)
+    model.train_on_batch(*toys.BATCHES[0])
+    model.token_loss = plain
+    model.train_on_batch(*toys.BATCHES[0])
+    save(model, tmp_path / "model.keras")
+    copy = load(tmp_path / "model.keras")
+    copy.run_eagerly = True
+    # Keras 2 does not save the scale.
+    assert [scale_of(model), scale_of(copy)] == [scale / 2, scale / 2 if KERAS_3 else scale]
+    for one in (model, copy):
+        one.train_on_batch(*toys.BATCHES[1])
+    with averaged_weights(model), averaged_weights(copy):
+        for ours, theirs in zip(weights_of(copy), weights_of(model), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)

@@ -1,0 +1,179 @@
+"""What happens at the end of an epoch: which file is kept, when training stops, when the learning rate is halved."""
+
+import itertools
+import json
+import math
+import types
+
+import pytest
+import toys
+
+from keras_seq2seq import Configuration, InputError, keras, load
+from keras_seq2seq.model.saving import LAST_FILE, MODEL_FILE
+from keras_seq2seq.training.callbacks import SaveEachEpoch, refuse_weight_keepers, stopping_callbacks
+
+
+def live_through(model, callbacks, epochs, first=0):
+    """Lets callbacks see epochs with made-up results; returns how many it took until one stopped the training."""
+    model.stop_training = False
+    for callback in callbacks:
+        callback.set_model(model)
+        callback.on_train_begin()
+    for epoch, logs in enumerate(epochs, start=first):
+        for callback in callbacks:
+            callback.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            return epoch + 1 - first
+    return None
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "best"),
+    [("val_loss", [3.0, 1.0, 2.0], 2), ("val_exact_match", [0.1, 0.3, 0.3], 2), (None, [1.0, 2.0, 3.0], 3)],
+)
+def test_the_best_and_the_last_epoch_are_kept(tmp_path, metric, values, best):
+    live_through(toys.compiled_model(), [SaveEachEpoch(tmp_path, metric)], [{metric: value} for value in values])
+    assert load(tmp_path / MODEL_FILE).progress["epoch"] == best
+    assert load(tmp_path / LAST_FILE).progress["epoch"] == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == [LAST_FILE, MODEL_FILE]
+
+
+def test_the_best_value_is_remembered_over_a_stop(tmp_path):
+    live_through(toys.compiled_model(), [SaveEachEpoch(tmp_path, "val_loss")], [{"val_loss": 1.0}])
+    resumed = load(tmp_path / LAST_FILE)
+    live_through(resumed, [SaveEachEpoch(tmp_path, "val_loss")], [{"val_loss": 2.0}], first=1)
+    assert load(tmp_path / MODEL_FILE).progress["epoch"] == 1
+    assert load(tmp_path / LAST_FILE).progress["epoch"] == 2
+
+
+def best_epoch(metric, epochs):
+    """Returns the epoch that is kept, of epochs with these results; the run is stopped and resumed after each."""
+    best, progress = None, {}
+    keeper = SaveEachEpoch("nowhere", metric)
+    for epoch, logs in enumerate(epochs, start=1):
+        keeper.set_model(types.SimpleNamespace(progress=progress))
+        best = epoch if keeper.is_best(logs) else best
+        progress = json.loads(json.dumps(progress))  # saved and loaded
+    return best
+
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "losses", "best"),
+    [
+        # Nothing is right yet, though the loss falls; what is equally good in both is kept as it was.
+        ("val_exact_match", [0.0, 0.0, 0.0, 0.0], [3.0, 2.0, 1.0, 1.0], 3),
+        ("val_exact_match", [0.0, 0.5, 0.5, 0.5, 0.2], [3.0, 2.0, 2.5, 1.5, 1.0], 4),
+        ("val_token_accuracy", [0.5, 0.5, 0.5], [2.0, NAN, 1.0], 3),
+        ("val_token_accuracy", [0.5, 0.5], [NAN, 9.0], 2),
+        # NaN is no better than any number; where there is nothing else, it is kept.
+        ("val_exact_match", [NAN, 0.0, NAN], [NAN, 2.0, 1.0], 2),
+        ("val_loss", [NAN, math.inf, NAN], [NAN, math.inf, NAN], 2),
+        ("val_loss", [NAN, 3.0, NAN, 2.0, NAN], [NAN, 3.0, NAN, 2.0, NAN], 4),
+        ("val_loss", [NAN, NAN], [NAN, NAN], 1),
+        ("loss", [2.0, 1.0, 1.0], [2.0, 1.0, 1.0], 2),
+        ("token_accuracy", [0.0, 0.0, 0.0], [3.0, 2.0, 2.5], 2),
+    ],
+)
+def test_of_equals_the_lower_loss_is_kept_and_nan_is_worse_than_any_number(metric, values, losses, best):
+    # The other split's loss, which rises, has no say.
+    own, other = ("val_loss", "loss") if metric.startswith("val_") else ("loss", "val_loss")
+    rising = itertools.count()
+    epochs = [{own: loss, other: -next(rising), metric: value} for value, loss in zip(values, losses, strict=True)]
+    assert best_epoch(metric, epochs) == best
+
+
+def test_a_run_stopped_before_losses_were_remembered_goes_on():
+    keeper = SaveEachEpoch("nowhere", "val_exact_match")
+    keeper.set_model(types.SimpleNamespace(progress={"best": 0.5}))
+    assert not keeper.is_best({"val_exact_match": 0.25, "val_loss": 1.0})
+    assert keeper.is_best({"val_exact_match": 0.5, "val_loss": 1.0})
+
+
+WORSE = [{"val_loss": 1.0}, {"val_loss": 2.0}, {"val_loss": 2.0}, {"val_loss": 2.0}, {"val_loss": 2.0}]
+
+
+def test_early_stopping_waits_as_long_with_a_stop_in_between(tmp_path):
+    config = Configuration(early_stopping="val_loss:3")
+    assert live_through(toys.compiled_model(), stopping_callbacks(config), WORSE) == 4
+
+    # Stopped and resumed after two epochs, one of which was already worse: two more to wait.
+    live_through(toys.compiled_model(), [*stopping_callbacks(config), SaveEachEpoch(tmp_path)], WORSE[:2])
+    assert live_through(load(tmp_path / LAST_FILE), stopping_callbacks(config), WORSE[2:], first=2) == 2
+
+
+def test_larger_is_better_for_what_is_no_loss():
+    config = Configuration(early_stopping="val_exact_match:1")
+    rising, falling = (
+        [{"val_exact_match": value} for value in values] for values in ((0.1, 0.2, 0.3), (0.3, 0.2, 0.1))
+    )
+    assert live_through(toys.compiled_model(), stopping_callbacks(config), rising) is None
+    assert live_through(toys.compiled_model(), stopping_callbacks(config), falling) == 2
+
+
+def test_the_learning_rate_is_halved_on_a_plateau_and_stays_so_after_a_stop(tmp_path):
+    config = Configuration(learning_rate_schedule="plateau", plateau_patience=2)
+    model = toys.compiled_model(learning_rate=0.08)
+    live_through(model, [*stopping_callbacks(config), SaveEachEpoch(tmp_path)], WORSE[:4])
+    assert toys.array(model.optimizer.learning_rate) == pytest.approx(0.04)  # after two that were worse; then one more
+    resumed = load(tmp_path / LAST_FILE)
+    assert toys.array(resumed.optimizer.learning_rate) == pytest.approx(0.04)
+    live_through(resumed, stopping_callbacks(config), WORSE[4:], first=4)
+    assert toys.array(resumed.optimizer.learning_rate) == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(("metric", "sign"), [("val_loss", -1), ("val_exact_match", 1)])
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_first_nan_is_no_best_value_for_ever(tmp_path, metric, sign, stop):
+    # NaN, then ever better, then two that are worse.
+    config = Configuration(
+        early_stopping=f"{metric}:2", learning_rate_schedule="plateau", plateau_patience=2, best=metric
+    )
+    epochs = [{metric: sign * value} for value in (NAN, 1.0, 2.0, 3.0, NAN, 2.5)]
+    model = toys.compiled_model(learning_rate=0.08)
+    done = 1 if stop else 0
+    if stop:
+        live_through(model, [*stopping_callbacks(config), SaveEachEpoch(tmp_path)], epochs[:1])
+        model = load(tmp_path / LAST_FILE)
+    assert live_through(model, stopping_callbacks(config), epochs[done:], first=done) == 6 - done
+    assert toys.array(model.optimizer.learning_rate) == pytest.approx(0.04)
+
+
+def test_a_memory_of_nan_is_forgotten():
+    # As Keras 3 had it saved.
+    model = toys.compiled_model()
+    model.progress["EarlyStopping"] = {"best": NAN, "wait": 1.0}
+    config = Configuration(early_stopping="val_loss:2")
+    assert (
+        live_through(model, stopping_callbacks(config), [{"val_loss": value} for value in (3.0, 2.0)], first=1) is None
+    )
+    assert model.progress["EarlyStopping"] == {"best": 2.0, "wait": 0.0}
+
+
+class MyCheckpoint(keras.callbacks.ModelCheckpoint):
+    pass
+
+
+KEEPERS = {
+    "ModelCheckpoint": lambda: keras.callbacks.ModelCheckpoint("best.keras"),
+    "MyCheckpoint": lambda: MyCheckpoint("best.keras", save_best_only=True),
+    "EarlyStopping": lambda: keras.callbacks.EarlyStopping(restore_best_weights=True),
+}
+
+
+@pytest.mark.parametrize("name", KEEPERS)
+def test_what_would_keep_other_weights_than_it_judges_is_refused(name):
+    harmless = [keras.callbacks.EarlyStopping(), keras.callbacks.TerminateOnNaN()]
+    refuse_weight_keepers([*harmless, KEEPERS[name]()], Configuration())
+    refuse_weight_keepers(harmless, Configuration(average=0.9))
+    with pytest.raises(InputError, match=rf"^{name} would judge the averages .*--average 0.9.* model.keras") as caught:
+        refuse_weight_keepers([*harmless, KEEPERS[name]()], Configuration(average=0.9))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rule", ["val_loss", "val_loss:", "val_loss:0", "val_loss:-1", "loss:x", "perplexity:3", ":3"])
+def test_a_rule_for_stopping_is_a_metric_and_a_patience(rule):
+    with pytest.raises(InputError, match=r"METRIC:PATIENCE.*val_exact_match"):
+        Configuration(early_stopping=rule)

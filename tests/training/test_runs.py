@@ -1,0 +1,227 @@
+"""Resuming: a run that was killed, at any moment and any number of times, ends like the one that was left alone."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import toys
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams import metadata
+
+from keras_seq2seq import Configuration, InputError, keras, keras_version, save, train
+from keras_seq2seq.data.corpora import NOTEBOOK
+from keras_seq2seq.model.losses import token_crossentropy
+from keras_seq2seq.training.runs import load_stopped
+
+
+@keras.utils.register_keras_serializable("own")
+def slow_cell(units):
+    return keras.layers.SimpleRNNCell(units)
+
+
+@keras.utils.register_keras_serializable("own")
+def slow_cell_2(units):
+    return keras.layers.SimpleRNNCell(units)
+
+
+TRAIN = toys.ROOT / "train.py"
+EPOCHS = 9
+OPTIONS = ["--deterministic", "--epochs", str(EPOCHS), "--source-tokens", "char", "--target-tokens", "space"]
+OPTIONS += ["--units", "24", "--embedding-dim", "8", "--batch-size", "16", "--inspect", "0"]
+OPTIONS += ["--dropout", "0.2", "--recurrent-dropout", "0.1", "--average", "0.9"]
+OPTIONS += ["--scheduled-sampling", "0.5", "--sampling-updates", "100"]
+OPTIONS += ["--learning-rate-schedule", "plateau", "--plateau-patience", "1", "--early-stopping", "val_loss:50"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with pairs to learn: a word, and the word spelt backwards."""
+    folder = tmp_path_factory.mktemp("resuming")
+    draw = random.Random(0)
+    words = sorted({"".join(draw.choices("abcdef", k=draw.randint(2, 9))) for _ in range(400)})
+    lines = [f"{word}\t{' '.join(reversed(word))}\n" for word in words]
+    (folder / "train.tsv").write_text("".join(lines[40:]), encoding="utf-8")
+    (folder / "valid.tsv").write_text("".join(lines[:40]), encoding="utf-8")
+    return folder
+
+
+def command(folder: Path, run: str, *more: str) -> list[str]:
+    data = ["--data", str(folder / "train.tsv"), "--valid", str(folder / "valid.tsv"), "--logs", str(folder / "logs")]
+    return [sys.executable, str(TRAIN), *data, "--run", run, *OPTIONS, *more]
+
+
+def finish(folder: Path, run: str, *more: str) -> subprocess.CompletedProcess:
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    return subprocess.run(
+        command(folder, run, *more), capture_output=True, text=True, timeout=toys.PATIENCE, env=environment
+    )
+
+
+def contents(file: Path) -> tuple[dict, dict[str, np.ndarray]]:
+    """Returns the configuration and all arrays, weights and optimizer, of a `.keras` file."""
+    with zipfile.ZipFile(file) as archive:
+        config = json.loads(archive.read("config.json"))
+        arrays = {}
+        with archive.open("model.weights.h5") as weights, h5py.File(weights) as store:
+            store.visititems(lambda name, item: arrays.update({name: item[()]}) if hasattr(item, "shape") else None)
+    return config["config"], arrays
+
+
+def assert_same_file(one: Path, other: Path) -> None:
+    (config, arrays), (other_config, other_arrays) = contents(one), contents(other)
+    assert config["progress"] == other_config["progress"]
+    assert arrays.keys() == other_arrays.keys()
+    for name, array in arrays.items():
+        assert array.tobytes() == other_arrays[name].tobytes(), name
+
+
+@pytest.fixture(scope="module")
+def left_alone(folder):
+    result = finish(folder, "alone")
+    assert result.returncode == 0, result.stderr
+    return folder / "logs" / "alone"
+
+
+def test_a_killed_run_ends_like_the_one_left_alone(folder, left_alone):
+    # The other one shows TensorBoard what it does: looking changes nothing.
+    unseen = ["--tensorboard", "off"]
+    draw = random.Random(keras_version.keras_major())
+    run = folder / "logs" / "killed"
+    for kill in range(2):
+        arguments = command(folder, "killed", *unseen, *(["--resume"] if kill else []))
+        process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        before = run.joinpath("last.keras").stat().st_mtime_ns if kill else 0
+        # Once it has finished an epoch of its own: at any moment of the next ones, saving included.
+        while process.poll() is None:
+            if run.joinpath("last.keras").exists() and run.joinpath("last.keras").stat().st_mtime_ns > before:
+                time.sleep(draw.uniform(0, 0.5))
+                os.kill(process.pid, signal.SIGKILL)
+            time.sleep(0.01)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        contents(run / "last.keras")
+        contents(run / "model.keras")
+    stopped_after = contents(run / "last.keras")[0]["progress"]["epoch"]
+    assert stopped_after < EPOCHS  # or else nothing was left to resume
+
+    result = finish(folder, "killed", "--resume", *unseen)
+    assert result.returncode == 0, result.stderr
+    assert f"after epoch {stopped_after}" in result.stdout
+    assert contents(run / "last.keras")[0]["progress"]["epoch"] == EPOCHS
+    assert_same_file(run / "last.keras", left_alone / "last.keras")
+    assert_same_file(run / "model.keras", left_alone / "model.keras")
+
+
+def test_a_finished_run_has_nothing_left(folder, left_alone):
+    before = (left_alone / "last.keras").read_bytes()
+    result = finish(folder, "alone", "--resume")
+    assert result.returncode == 0 and "nothing is left to train" in result.stdout
+    assert (left_alone / "last.keras").read_bytes() == before
+
+
+def refusal(folder: Path, run: str, *more: str) -> str:
+    result = finish(folder, run, "--resume", *more)
+    assert result.returncode == 2
+    [line] = result.stderr.splitlines()
+    return line
+
+
+def test_what_differs_is_named_and_refused(folder, left_alone):
+    before = (left_alone / "last.keras").read_bytes()
+    shorter = folder / "shorter.tsv"
+    shorter.write_text((folder / "valid.tsv").read_text(encoding="utf-8").split("\n", 1)[1], encoding="utf-8")
+    line = refusal(folder, "alone", "--units", "25", "--seed", "3", "--valid", str(shorter))
+    assert "--units was 24, is 25" in line and "--seed was 0, is 3" in line and "--epochs" not in line
+    assert "validation data was 40 pairs, now 39" in line
+    assert (left_alone / "last.keras").read_bytes() == before
+
+
+def test_a_run_without_a_finished_epoch_is_refused(tmp_path):
+    with pytest.raises(InputError, match="has no finished epoch to resume; start it without --resume"):
+        load_stopped(tmp_path / "nobody", Configuration(), {}, {})
+    # There it could not be started under its name.
+    with pytest.raises(InputError, match="to resume; remove it, or choose another --run, without --resume"):
+        load_stopped(tmp_path, Configuration(), {}, {})
+
+
+def test_a_run_that_was_given_no_name_goes_on_for_longer_than_first_said(tmp_path):
+    short = {"logs": str(tmp_path), "inspect": 0, "updates_per_epoch": 2}
+    train(Configuration(epochs=1, **short), NOTEBOOK)
+    [run] = tmp_path.iterdir()
+    model = train(Configuration(epochs=2, run=run.name, resume=True, **short), NOTEBOOK)
+    assert (int(model.optimizer.iterations), model.config.epochs) == (4, 2)
+    [events] = run.glob("*.hparams")
+    content = (
+        EventAccumulator(str(events)).Reload().SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
+    )
+    assert metadata.parse_session_start_info_plugin_data(content).hparams["epochs"].number_value == 2
+
+
+def half_the_loss(labels, logits):
+    return 0.5 * token_crossentropy(labels, logits)
+
+
+class Silent(keras.callbacks.Callback):
+    """Does nothing."""
+
+
+OWN = {
+    "token_loss": half_the_loss,
+    "metrics": [keras.metrics.SparseTopKCategoricalAccuracy(k=3, name="top_3")],
+    "callbacks": [Silent()],
+}
+
+
+BEFORE = {"own": OWN, "plain": {}, "cell": {"make_cell": slow_cell}}
+
+
+def train_own(folder, run, parts, epochs, resume=False):
+    options = {"logs": str(folder), "inspect": 0, "updates_per_epoch": 1, "tensorboard": "off"}
+    return train(Configuration(run=run, epochs=epochs, resume=resume, **options), NOTEBOOK, **parts)
+
+
+@pytest.fixture(scope="module")
+def own_runs(tmp_path_factory):
+    """Returns the folder of three runs that have each finished an epoch."""
+    folder = tmp_path_factory.mktemp("own")
+    for run, parts in BEFORE.items():
+        train_own(folder, run, parts, 1)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("run", "after", "differences"),
+    [
+        ("own", {**OWN, "token_loss": None}, "token_loss of `train` was half_the_loss, is none"),
+        ("plain", {"token_loss": half_the_loss}, "token_loss of `train` was none, is half_the_loss"),
+        ("own", {**OWN, "metrics": []}, "metrics of `train` was top_3, is none"),
+        ("own", {**OWN, "callbacks": [Silent(), Silent()]}, "callbacks of `train` was Silent, is Silent, Silent"),
+        ("cell", {"make_cell": slow_cell_2}, "make_cell of `train` was slow_cell, is slow_cell_2"),
+        ("plain", {"make_cell": slow_cell}, "make_cell of `train` was none, is slow_cell"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_parts_than_it_had(own_runs, run, after, differences):
+    with pytest.raises(InputError, match=f"{run}: cannot be resumed: {re.escape(differences)}$"):
+        train_own(own_runs, run, after, 2, resume=True)
+
+
+@pytest.mark.parametrize(("run", "after"), [("own", OWN), ("plain", {}), ("cell", {})])
+def test_a_run_goes_on_with_the_parts_that_it_had(own_runs, run, after):
+    assert train_own(own_runs, run, after, 2, resume=True).progress["epoch"] == 2
+
+
+def test_a_file_that_does_not_say_how_far_it_came(tmp_path):
+    (tmp_path / "run").mkdir()
+    save(toys.compiled_model(), tmp_path / "run" / "last.keras")
+    with pytest.raises(InputError, match=r"last\.keras does not say how far its training came"):
+        load_stopped(tmp_path / "run", Configuration(), {"training": [2, "digest"]}, {})
