@@ -292,14 +292,14 @@ LINE_2 = ", line 2: "
 BAD = {
     "missing file": (["--data", "missing.tsv"], "missing.tsv: cannot be read (No such file or directory)"),
     "no name": (["--data", ""], ""),
-    "no tab": (["--data", "no-tab.tsv"], f"no-tab.tsv{LINE_2}0 tabs"),
-    "too many tabs": (["--data", "tabs.tsv"], "tabs.tsv, line 1: 2 tabs"),
+    "no tab": (["--data", "no-tab.tsv"], f"no-tab.tsv{LINE_2}1 column ('no tab here'); expected source, tab, target"),
+    "too many tabs": (["--data", "tabs.tsv"], "tabs.tsv, line 1: 3 columns ('a', 'b', 'c'); expected source, tab, target"),
     "empty side": (["--data", "empty-side.tsv"], f"empty-side.tsv{LINE_2}the source is empty"),
     "not UTF-8": (["--data", "latin.tsv"], f"latin.tsv{LINE_2}not UTF-8 (byte 1: 0xfc)"),
     "empty file": (["--data", "empty.tsv"], "empty.tsv: is empty"),
     "blank file": (["--data", "blank.tsv"], "blank.tsv: is empty"),
     "directory": (["--data", "."], ".: cannot be read (Is a directory)"),
-    "bad validation": (["--data", "good.tsv", "--valid", "tabs.tsv"], "tabs.tsv, line 1: 2 tabs"),
+    "bad validation": (["--data", "good.tsv", "--valid", "tabs.tsv"], "tabs.tsv, line 1: 3 columns ('a', 'b', 'c'); expected source, tab, target"),
     "all too long": (
         ["--data", "good.tsv", "--max-length", "1"],
         "none of the 2 training pairs can be used: a side has",
