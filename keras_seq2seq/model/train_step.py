@@ -152,7 +152,7 @@ class Learning:
             TypeError: a callback belongs to the other Keras.
             ValueError: the learning rate follows a schedule that a callback would change, or that has come to its end.
         """
-        schedule = _schedule_of(self.optimizer)
+        schedule = _schedule_of(getattr(self, "optimizer", None))  # Keras says that `compile` comes first
         for callback in tf.nest.flatten(callbacks or []):
             require_same_keras(callback, "callback")
             if schedule and isinstance(callback, CHANGE_LEARNING_RATE):
