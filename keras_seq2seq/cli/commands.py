@@ -61,7 +61,7 @@ def predict(arguments: Sequence[str]) -> None:
     with files.output(options.output) as output:
         done = 0
         for batch in [texts] if texts else _lines(options.input):
-            for answers in model.predict_nbest(batch, strategy, BATCH, first_row=done):
+            for answers in model.generate_nbest(batch, strategy, BATCH, first_row=done):
                 done += 1
                 for answer in answers:
                     number = [str(done)] if options.nbest else []

@@ -26,9 +26,10 @@ def train(arguments: Sequence[str], program: str = "keras-seq2seq train") -> Non
     commands.choose_keras(options.pop("keras"))
     config = configure(options)
 
-    from keras_seq2seq.data.corpora import load_pairs
+    from keras_seq2seq.data.corpora import read_corpus, read_pairs
 
-    train_pairs, valid_pairs = load_pairs(config)
+    train_pairs = read_pairs(config.data) if config.data is not None else read_corpus(config.corpus)
+    valid_pairs = read_pairs(config.valid) if config.valid is not None else []
     with keras_version.quiet_start():
         versions = keras_version.versions()
     print(versions, flush=True)

@@ -12,12 +12,8 @@ import math
 import random
 from collections.abc import Sequence
 
-import tensorflow as tf
-
-from keras_seq2seq.data.batching import Examples, encode_pairs, make_buckets, training_batches
 from keras_seq2seq.data.corpora import Pair
-from keras_seq2seq.data.vocabulary import Vocabulary, tokens_of
-from keras_seq2seq.training.configuration import Configuration
+from keras_seq2seq.data.vocabulary import tokens_of
 
 Tokens = Sequence[str]
 Aligned = list[tuple[str, tuple[str, ...]]]  # each source token with the target tokens it becomes
@@ -25,58 +21,23 @@ Aligned = list[tuple[str, tuple[str, ...]]]  # each source token with the target
 MOST = 3  # target tokens that one source token may become
 PASSES = 4  # over all pairs; more of them change next to nothing
 SHARED = 3  # source tokens that both pairs have in common where they are spliced
-SHARE = 2 / 3  # of the epochs that learn splices too; the last ones learn the given pairs alone, which are all right
 
 
-def with_splices(
-    given: Examples, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, config: Configuration
-) -> Examples:
-    """Returns the given examples and, behind them, up to `config.splices` spliced ones for each; prints how many."""
-    made = encode_pairs(more_pairs(given.pairs, config), source_vocabulary, target_vocabulary, config)
-    if not made.pairs:
-        return given
-    print(f"  and {len(made.pairs)} spliced out of them")
-    sides = (tf.concat(both, axis=0) for both in zip(given[:3], made[:3], strict=True))
-    return Examples(*sides, [*given.pairs, *made.pairs])
-
-
-def more_pairs(pairs: Sequence[Pair], config: Configuration) -> list[Pair]:
-    """Returns up to `config.splices` new text pairs for each of `pairs`, cut and joined by its kinds of tokens."""
-    if not config.splices:
-        return []
-    units = (config.source_tokens, config.target_tokens)
-    sides = [tokens_of(texts, unit) for texts, unit in zip(zip(*pairs, strict=True), units, strict=True)]
-    made = splice(list(zip(*sides, strict=True)), config.splices * len(pairs), config.seed)
-    blanks = ["" if unit == "char" else " " for unit in units]
-    return [(blanks[0].join(source), blanks[1].join(target)) for source, target in made]
-
-
-def updates_per_epoch(examples: Examples, given: int, config: Configuration) -> int:
-    """Returns how many updates `config` asks for; by default one pass over `examples`, `given` of which are no splices.
-
-    Where fewer splices could be made than asked for, the given pairs come round more often instead.
-    """
-    asked_for = -(-given * (1 + config.splices) // config.batch_size)
-    return config.updates_per_epoch or max(make_buckets(examples, config).batch_count, asked_for)
-
-
-def batches_to_learn(
-    examples: Examples, given: int, config: Configuration, updates: int, first_batch: int
-) -> tf.data.Dataset:
-    """Yields batches of all examples at first, then of the given pairs alone: some splices teach what is not so.
+def more_pairs(pairs: Sequence[Pair], units: tuple[str, str], splices: int, seed: int) -> list[Pair]:
+    """Returns up to `splices` new text pairs for each of `pairs`.
 
     Args:
-        examples: the given pairs, and the splices behind them.
-        given: how many of them are no splices.
-        config: for the number of epochs, and what `training_batches` needs.
-        updates: in an epoch.
-        first_batch: how many batches to leave out, to go on where another run stopped.
+        pairs: (source, target) texts.
+        units: what a token of the source and of the target is: they are cut and joined by these.
+        splices: how many to make for each pair.
+        seed: same seed, same pairs.
     """
-    if len(examples.pairs) == given:
-        return training_batches(examples, config, first_batch)
-    switch = round(SHARE * config.epochs) * updates
-    both = training_batches(examples, config, min(first_batch, switch)).take(max(switch - first_batch, 0))
-    return both.concatenate(training_batches(examples.first(given), config, max(first_batch - switch, 0)))
+    if not splices:
+        return []
+    sides = [tokens_of(texts, unit) for texts, unit in zip(zip(*pairs, strict=True), units, strict=True)]
+    made = splice(list(zip(*sides, strict=True)), splices * len(pairs), seed)
+    blanks = ["" if unit == "char" else " " for unit in units]
+    return [(blanks[0].join(source), blanks[1].join(target)) for source, target in made]
 
 
 def align(pairs: Sequence[tuple[Tokens, Tokens]]) -> list[Aligned]:

@@ -1,5 +1,6 @@
 """Text pairs -> batches of ids: special tokens, the teacher-forcing shift, length buckets, padding."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -7,7 +8,7 @@ import tensorflow as tf
 
 from keras_seq2seq.data.corpora import Pair, check_pairs
 from keras_seq2seq.data.vocabulary import ANSWER, END, QUESTION, Vocabulary
-from keras_seq2seq.training.configuration import Configuration
+from keras_seq2seq.errors import InputError
 
 
 class Examples(NamedTuple):
@@ -28,26 +29,23 @@ def add_question(source: tf.RaggedTensor, vocabulary: Vocabulary) -> tf.RaggedTe
     return _put(vocabulary.id_of(QUESTION), source, before=True)
 
 
-def teacher_forcing(
-    target: tf.RaggedTensor, vocabulary: Vocabulary, as_published: bool = False
-) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
+def teacher_forcing(target: tf.RaggedTensor, vocabulary: Vocabulary) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
     """Makes the decoder's input and its labels, side by side.
 
-    From `w1..wn` the decoder reads `<a> w1..wn` and has to say `w1..wn <end>`: at each step it is given
+    From `w1..wn` the decoder reads `<a> w1..wn` and has to predict `w1..wn <end>`: at each step it is given
     the true previous token, and asked for the next one (Williams and Zipser, 1989).
 
     Args:
         target: `(pairs, time)` ragged ids.
-        vocabulary: of the target.
-        as_published: the notebook's way: read `<a> w1..wn`, say `<a> w1..wn`. It teaches copying.
+        vocabulary: of the target. The notebook's own has no `<end>`: there the labels are the decoder's input,
+            `<a> w1..wn`, which teaches copying.
 
     Returns:
         Decoder input and labels, `(pairs, time)` ragged ids of the same lengths.
     """
     decoder_input = _put(vocabulary.id_of(ANSWER), target, before=True)
-    if as_published:
-        return decoder_input, decoder_input
-    return decoder_input, _put(vocabulary.id_of(END), target, before=False)
+    end = vocabulary.id_of(END)
+    return decoder_input, decoder_input if end is None else _put(end, target, before=False)
 
 
 def _put(token: int, rows: tf.RaggedTensor, before: bool) -> tf.RaggedTensor:
@@ -56,7 +54,7 @@ def _put(token: int, rows: tf.RaggedTensor, before: bool) -> tf.RaggedTensor:
 
 
 def encode_pairs(
-    pairs: list[Pair], source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, config: Configuration
+    pairs: Sequence[Pair], source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, max_length: int = 100
 ) -> Examples:
     """Encodes text pairs and leaves out those that have no token, or more than `max_length`, on a side.
 
@@ -69,9 +67,9 @@ def encode_pairs(
     source = source_vocabulary.encode(tf.constant([s for s, _ in pairs], tf.string))
     target = target_vocabulary.encode(tf.constant([t for _, t in pairs], tf.string))
     lengths = np.stack([source.row_lengths(), target.row_lengths()])
-    kept = np.flatnonzero(((lengths >= 1) & (lengths <= config.max_length)).all(axis=0))
+    kept = np.flatnonzero(((lengths >= 1) & (lengths <= max_length)).all(axis=0))
     source, target = tf.gather(source, kept), tf.gather(target, kept)
-    decoder_input, labels = teacher_forcing(target, target_vocabulary, config.as_published)
+    decoder_input, labels = teacher_forcing(target, target_vocabulary)
     return Examples(add_question(source, source_vocabulary), decoder_input, labels, [pairs[index] for index in kept])
 
 
@@ -83,51 +81,93 @@ class Buckets(NamedTuple):
     batch_count: int  # batches in one pass over the examples
 
 
-def make_buckets(examples: Examples, config: Configuration) -> Buckets:
+def make_buckets(examples: Examples, batch_size: int, length_buckets: int) -> Buckets:
     """Sorts examples into at most `length_buckets` groups of about equal size, by their longer side.
 
     Few fixed shapes mean little padding, and few graphs to trace or compile.
     """
     sides = np.stack([examples.source.row_lengths(), examples.labels.row_lengths()], axis=1)
     longer = sides.max(axis=1)
-    edges = np.unique(np.quantile(longer, np.linspace(0, 1, config.length_buckets + 1)[1:], method="inverted_cdf"))
+    edges = np.unique(np.quantile(longer, np.linspace(0, 1, length_buckets + 1)[1:], method="inverted_cdf"))
     bucket = np.searchsorted(edges, longer)
     sizes = np.bincount(bucket)
     shapes = np.stack([sides[bucket == number].max(axis=0) for number in range(len(edges))])
-    return Buckets(bucket, shapes.astype(np.int64), int(np.sum(-(-sizes // config.batch_size))))
+    return Buckets(bucket, shapes.astype(np.int64), int(np.sum(-(-sizes // batch_size))))
 
 
-def training_batches(examples: Examples, config: Configuration, first_batch: int = 0) -> tf.data.Dataset:
+def training_batches(
+    examples: Examples, batch_size: int, length_buckets: int, seed: int, first_batch: int = 0
+) -> tf.data.Dataset:
     """Yields padded batches for ever: pass after pass, each in an order that (seed, pass) alone decides.
 
     Args:
         examples: what to learn.
-        config: for the batch size, the buckets and the seed.
+        batch_size: pairs in a batch.
+        length_buckets: see `make_buckets`.
+        seed: of the orders.
         first_batch: how many batches to leave out, to go on where another run stopped.
 
     Returns:
-        An endless dataset of `((source, decoder_input), labels)`, each `(batch, time)` int32.
+        An endless dataset of `((source, target_input), labels)`, each `(batch, time)` int32.
     """
-    buckets = make_buckets(examples, config)
+    buckets = make_buckets(examples, batch_size, length_buckets)
 
     def one_pass(number: tf.Tensor) -> tf.data.Dataset:
-        seed = tf.stack([tf.constant(config.seed, tf.int64), number])
-        order = tf.argsort(tf.random.stateless_uniform([len(examples.pairs)], seed))
-        return _padded(examples, buckets, tf.data.Dataset.from_tensor_slices(order), config)
+        order = tf.argsort(
+            tf.random.stateless_uniform([len(examples.pairs)], tf.stack([tf.constant(seed, tf.int64), number]))
+        )
+        return _padded(examples, buckets, tf.data.Dataset.from_tensor_slices(order), batch_size)
 
     passes, rest = divmod(first_batch, buckets.batch_count)
     endless = tf.data.Dataset.range(passes, np.iinfo(np.int64).max).flat_map(one_pass).skip(rest)
     return endless.prefetch(tf.data.AUTOTUNE)
 
 
-def batches(examples: Examples, config: Configuration) -> tf.data.Dataset:
-    """Yields padded batches of each example once, always in the same order; it knows its length."""
-    buckets = make_buckets(examples, config)
-    padded = _padded(examples, buckets, tf.data.Dataset.range(len(examples.pairs)), config)
+def example_batches(
+    examples: Examples, batch_size: int, length_buckets: int, seed: int | None = None
+) -> tf.data.Dataset:
+    """Yields padded batches of each example once; it knows its length. For the arguments see `batches`."""
+    buckets = make_buckets(examples, batch_size, length_buckets)
+    numbers = tf.data.Dataset.range(len(examples.pairs))
+    if seed is not None:
+        numbers = numbers.shuffle(len(examples.pairs), seed=seed, reshuffle_each_iteration=True)
+    padded = _padded(examples, buckets, numbers, batch_size)
     return padded.apply(tf.data.experimental.assert_cardinality(buckets.batch_count)).prefetch(tf.data.AUTOTUNE)
 
 
-def _padded(examples: Examples, buckets: Buckets, numbers: tf.data.Dataset, config: Configuration) -> tf.data.Dataset:
+def batches(
+    pairs: Sequence[Pair],
+    source_vocabulary: Vocabulary,
+    target_vocabulary: Vocabulary,
+    batch_size: int = 64,
+    length_buckets: int = 4,
+    max_length: int = 100,
+    seed: int | None = None,
+) -> tf.data.Dataset:
+    """Turns text pairs into padded batches for `fit` and `evaluate`, each pair once.
+
+    Args:
+        pairs: (source, target) texts; those with no token, or more than `max_length`, on a side are left out.
+        source_vocabulary: of the sources.
+        target_vocabulary: of the targets.
+        batch_size: pairs in a batch.
+        length_buckets: pairs are sorted into so many groups of similar length; a batch is of one group.
+        max_length: the most tokens on a side.
+        seed: each pass over the dataset has another order, which the seed decides; None: the order of the pairs.
+
+    Returns:
+        a dataset of `((source, target_input), labels)`, each `(batch, time)` int32; it knows its length.
+
+    Raises:
+        InputError: a pair is not two texts, or none is left.
+    """
+    examples = encode_pairs(pairs, source_vocabulary, target_vocabulary, max_length)
+    if not examples.pairs:
+        raise InputError(f"none of the {len(pairs)} pairs has from 1 to {max_length} tokens on both sides")
+    return example_batches(examples, batch_size, length_buckets, seed)
+
+
+def _padded(examples: Examples, buckets: Buckets, numbers: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
     bucket_of, shapes = tf.constant(buckets.of_example, tf.int64), tf.constant(buckets.shapes)
 
     def pad(rows: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
@@ -141,6 +181,6 @@ def _padded(examples: Examples, buckets: Buckets, numbers: tf.data.Dataset, conf
 
     return numbers.group_by_window(
         key_func=lambda row: tf.gather(bucket_of, row),
-        reduce_func=lambda _, rows: rows.batch(config.batch_size),
-        window_size=config.batch_size,
+        reduce_func=lambda _, rows: rows.batch(batch_size),
+        window_size=batch_size,
     ).map(pad)

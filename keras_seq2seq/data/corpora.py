@@ -11,9 +11,9 @@ from pathlib import Path
 
 from keras_seq2seq.errors import InputError, is_utf8
 from keras_seq2seq.files import lines_of
-from keras_seq2seq.training.configuration import Configuration
 
 Pair = tuple[str, str]
+CORPORA = ("notebook", "chatterbot")
 
 NOTEBOOK: list[Pair] = [
     ("what is the color of banana", "yellow most of the time"),
@@ -122,13 +122,9 @@ def check_pairs(pairs: Sequence[Pair], role: str = "given") -> None:
                 raise InputError(f"pair {number} of the {role} pairs: {side!r} is not UTF-8")
 
 
-def load_pairs(config: Configuration) -> tuple[list[Pair], list[Pair]]:
-    """Returns the training pairs and the validation pairs (possibly none) that `config` names."""
-    if config.data is not None:
-        train = read_pairs(config.data)
-    else:
-        train = chatterbot() if config.corpus == "chatterbot" else list(NOTEBOOK)
-    return train, read_pairs(config.valid) if config.valid is not None else []
+def read_corpus(name: str) -> list[Pair]:
+    """Returns the pairs of a corpus known by name: see `CORPORA`."""
+    return chatterbot() if name == "chatterbot" else list(NOTEBOOK)
 
 
 def hold_out(pairs: list[Pair], share: float, unit: str) -> tuple[list[Pair], list[Pair]]:

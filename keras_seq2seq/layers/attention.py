@@ -1,18 +1,13 @@
-"""Attention: what the decoder looks at in the source while it says a token. Padding is never looked at.
+"""Attention: at each step the decoder weighs the source's tokens again; padding weighs nothing.
 
-An attention is a layer that is called with what the decoder has in mind, `query (batch, target_time, units)`, and
-what the encoder said, `memory (batch, source_time, memory_size)` with its mask `(batch, source_time)`, true at tokens.
-It returns the context `(batch, target_time, memory_size)` and the weights `(batch, target_time, source_time)`.
+An attention of your own derives from `Attention` and says how a query fits a key: see `score`.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from keras_seq2seq.keras_version import keras
-
-MakeAttention = Callable[[int, int], keras.layers.Layer]
 
 
 def attend(scores: tf.Tensor, memory: tf.Tensor, memory_mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -22,40 +17,79 @@ def attend(scores: tf.Tensor, memory: tf.Tensor, memory_mask: tf.Tensor) -> tupl
     return tf.matmul(tf.cast(weights, memory.dtype), memory), weights
 
 
-class DotAttention(keras.layers.Layer):
-    """Scores by the dot product with a projected query (Luong et al., 2015, "general"), scaled by the root of its size.
+class Attention(keras.layers.Layer):
+    """Weighs the memory by how well its keys fit a query.
+
+    Call arguments:
+        query: `(batch, target_time, units)`, the decoder's outputs.
+        keys: what `keys` made of the memory.
+        memory: `(batch, source_time, size)`, the encoder's outputs.
+        memory_mask: `(batch, source_time)` bool, true at tokens.
+
+    Returns:
+        the context `(batch, target_time, size)` and the weights `(batch, target_time, source_time)` float32.
+    """
+
+    def keys(self, memory: tf.Tensor) -> tf.Tensor:
+        """Returns what queries are compared with: computed once for each source. By default the memory itself."""
+        return memory
+
+    def score(self, query: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        """Returns `(batch, target_time, source_time)`: the higher, the better they fit."""
+        raise NotImplementedError
+
+    def call(
+        self, query: tf.Tensor, keys: tf.Tensor, memory: tf.Tensor, memory_mask: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        return attend(self.score(query, keys), memory, memory_mask)
+
+
+@keras.utils.register_keras_serializable("keras_seq2seq")
+class DotAttention(Attention):
+    """Scores by the dot product with a projected memory (Luong et al., 2015, "general"), scaled by its size's root.
 
     Args:
         units: size of the query.
-        memory_size: of the encoder's outputs.
     """
 
-    def __init__(self, units: int, memory_size: int, **options: Any) -> None:
+    def __init__(self, units: int, **options: Any) -> None:
         super().__init__(**options)
-        self.query = keras.layers.Dense(memory_size, use_bias=False)
-        self.scale = memory_size**-0.5
+        self.units = units
+        self.key = keras.layers.Dense(units, use_bias=False)
 
-    def call(self, query: tf.Tensor, memory: tf.Tensor, memory_mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return attend(self.scale * tf.matmul(self.query(query), memory, transpose_b=True), memory, memory_mask)
+    def keys(self, memory: tf.Tensor) -> tf.Tensor:
+        return self.key(memory) * memory.shape[-1] ** -0.5
+
+    def score(self, query: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(query, keys, transpose_b=True)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"units": self.units}
 
 
-class AdditiveAttention(keras.layers.Layer):
+@keras.utils.register_keras_serializable("keras_seq2seq")
+class AdditiveAttention(Attention):
     """Scores by a small network with one hidden layer (Bahdanau et al., 2015).
 
     Args:
-        units: size of the query and of the hidden layer.
-        memory_size: of the encoder's outputs.
+        units: size of the hidden layer.
     """
 
-    def __init__(self, units: int, memory_size: int, **options: Any) -> None:
+    def __init__(self, units: int, **options: Any) -> None:
         super().__init__(**options)
+        self.units = units
         self.query = keras.layers.Dense(units)
         self.memory = keras.layers.Dense(units, use_bias=False)
-        self.score = keras.layers.Dense(1, use_bias=False)
+        self.energy = keras.layers.Dense(1, use_bias=False)
 
-    def call(self, query: tf.Tensor, memory: tf.Tensor, memory_mask: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        hidden = tf.tanh(self.query(query)[:, :, None] + self.memory(memory)[:, None])
-        return attend(tf.squeeze(self.score(hidden), -1), memory, memory_mask)
+    def keys(self, memory: tf.Tensor) -> tf.Tensor:
+        return self.memory(memory)
+
+    def score(self, query: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        return tf.squeeze(self.energy(tf.tanh(self.query(query)[:, :, None] + keys[:, None])), -1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"units": self.units}
 
 
-ATTENTIONS: dict[str, MakeAttention] = {"additive": AdditiveAttention, "dot": DotAttention}
+ATTENTIONS = {"additive": AdditiveAttention, "dot": DotAttention}

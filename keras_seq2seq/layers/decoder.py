@@ -1,17 +1,19 @@
-"""The decoder: says the target, one token after the other, from the state the encoder left it."""
+"""The decoder: from the state that the encoder left to logits of the target, one token after the other."""
 
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras, require_same_keras
-from keras_seq2seq.layers.attention import ATTENTIONS, MakeAttention
-from keras_seq2seq.layers.embedding import Half, embedding_layer, level_name
-from keras_seq2seq.layers.recurrent import MakeCell, State, forget_dropout_masks, make_rnn, run_over_time, structured
-from keras_seq2seq.training.configuration import Configuration
+from keras_seq2seq.layers.attention import ATTENTIONS, Attention
+from keras_seq2seq.layers.contract import State
+from keras_seq2seq.layers.embedding import RecurrentHalf, layer_name
+from keras_seq2seq.layers.recurrent import forget_dropout_masks, run_over_time, structured
+from keras_seq2seq.serialization import build, describe
 
-Memory = tuple[tf.Tensor, tf.Tensor]
+Memory = tuple[tf.Tensor, ...]  # keys, memory and its mask, where there is an attention
 Run = Callable[[keras.layers.RNN, tf.Tensor, State], tuple[tf.Tensor, State]]
 
 
@@ -38,105 +40,116 @@ class TiedProjection(keras.layers.Layer):
 
 
 @keras.utils.register_keras_serializable("keras_seq2seq")
-class Decoder(Half):
+class Decoder(RecurrentHalf):
     """Embeds target tokens, runs recurrent layers over them, attends to the source and projects to the vocabulary.
 
     Training calls the decoder on whole targets; decoding calls `step` for one token at a time. Both use the
     same layers, so they compute the same. With attention, the recurrent layers' output `h` and the context `c`
-    become `tanh(W [h; c])` (Luong et al., 2015).
+    become `tanh(W [h; c])` (Luong et al., 2015). See `contract.DecoderContract`.
 
     Args:
         vocabulary_size: number of target ids.
-        config: for sizes, cell, levels, attention and dropout.
+        attention: `additive`, `dot`, an `Attention`, or None.
+        tie_embeddings: whether to project to the vocabulary by the embedding.
         embedding: the layer to share, where source and target have one vocabulary; None for its own.
-        make_cell: see `recurrent.make_rnn`.
-        make_attention: maps the units and the memory's size to an attention of your own: see `attention`.
-
-    Call arguments:
-        decoder_input: `(batch, target_time)` int32 ids, padded with 0 on the right.
-        state: flat list of `(batch, units)`, as the encoder returns it.
-        memory: the encoder's outputs `(batch, source_time, size)` and their mask `(batch, source_time)`.
+        arguments: see `RecurrentHalf`.
 
     Returns:
-        logits `(batch, target_time, vocabulary_size)` float32, the final state, and the attention's weights
-        `(batch, target_time, source_time)` or None. At padding the recurrent output is zero, as in TensorFlow 1's
-        `dynamic_rnn`, so without attention and tied embeddings the logits there are the projection's bias.
+        logits `(batch, target_time, vocabulary_size)` float32. At padding the recurrent output is zero, as in
+        TensorFlow 1's `dynamic_rnn`, so without attention and tied embeddings the logits there are the projection's
+        bias.
+
+    Example:
+        >>> state, memory = decoder.prepare(state, outputs, source != 0)
+        >>> logits = decoder(target_input, state, memory)
     """
+
+    side = "decoder"
 
     def __init__(
         self,
         vocabulary_size: int,
-        config: Configuration,
-        embedding: keras.layers.Layer | None = None,
-        make_cell: MakeCell | None = None,
-        make_attention: MakeAttention | None = None,
-        **options: Any,
+        *,
+        attention: str | Attention | None = None,
+        tie_embeddings: bool = False,
+        embedding: keras.layers.Embedding | None = None,
+        **arguments: Any,
     ) -> None:
-        super().__init__(vocabulary_size, config, "decoder", **options)
+        super().__init__(vocabulary_size, **arguments)
+        own = self.arguments
         require_same_keras(embedding, "layer")
-        self.embedding = embedding or embedding_layer(vocabulary_size, config)
+        require_same_keras(attention, "attention")
+        self.embedding = embedding or self.own_embedding()
         if embedding:  # saved by the one who shares it
             self.hidden_when_saving = (*self.hidden_when_saving, "embedding")
-        for level in range(config.layers):
-            setattr(self, level_name("rnn", level), make_rnn(config, level_name("decoder/rnn", level), make_cell))
-        make_attention = make_attention or ATTENTIONS.get(config.attention)
-        self.attention = None
-        if make_attention:
-            self.attention = make_attention(config.units, config.units * (2 if config.bidirectional else 1))
-            require_same_keras(self.attention, "attention")
-            self.combine = keras.layers.Dense(config.units, activation="tanh", use_bias=False)
+        for number in range(own.num_layers):
+            rnn = self.own_rnn("rnn", number)
+        size = getattr(rnn.cell, "output_size", tf.nest.flatten(rnn.cell.state_size)[0])
+        own.tie_embeddings, own.attention = tie_embeddings, attention if isinstance(attention, dict) else None
+        if isinstance(attention, str):
+            if attention not in ATTENTIONS:
+                raise InputError(f"the attention is {attention!r}; choose one of: {', '.join(ATTENTIONS)}")
+            own.attention, self.attention = attention, ATTENTIONS[attention](size)
+        elif isinstance(attention, dict):  # out of a saved model
+            self.attention = build(attention, keras.layers.Layer, role="attention")
+        else:
+            own.attention, self.attention = describe(attention), attention
+        if self.attention:
+            self.combine = keras.layers.Dense(size, activation="tanh", use_bias=False)
         # Logits stay float32 whatever the policy: a softmax over a vocabulary needs the range.
-        if config.tie_embeddings:
-            self.projection = TiedProjection(vocabulary_size, config.embedding_dim, dtype="float32")
+        if tie_embeddings:
+            self.projection = TiedProjection(vocabulary_size, self.embedding.output_dim, dtype="float32")
         else:
             self.projection = keras.layers.Dense(vocabulary_size, dtype="float32")
 
-    def call(
-        self, decoder_input: tf.Tensor, state: State, memory: Memory | None = None, training: bool = False
-    ) -> tuple[tf.Tensor, State, tf.Tensor | None]:
-        mask = self.embedding.compute_mask(decoder_input)
+    def prepare(self, state: State, memory: tf.Tensor, memory_mask: tf.Tensor) -> tuple[State, Memory]:
+        return state, (self.attention.keys(memory), memory, memory_mask) if self.attention else ()
+
+    def call(self, target_input: tf.Tensor, state: State, memory: Memory = (), training: bool = False) -> tf.Tensor:
+        return self._over_time(target_input, state, memory, training)[0]
+
+    def inspect(self, target_input: tf.Tensor, state: State, memory: Memory = ()) -> dict[str, tf.Tensor]:
+        """Returns `logits`, `hidden_states` `(batch, target_time, units)` and, with attention, its weights
+        `(batch, target_time, source_time)`: what `call` computes on the way, for whoever wants to look."""
+        logits, hidden, weights = self._over_time(target_input, state, memory, False)
+        seen = {"logits": logits, "hidden_states": hidden}
+        return seen if weights is None else {**seen, "attention": weights}
+
+    def _over_time(self, target_input: tf.Tensor, state: State, memory: Memory, training: bool) -> tuple:
+        mask = self.embedding.compute_mask(target_input)
 
         def over_time(rnn: keras.layers.RNN, inputs: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
             return run_over_time(rnn, inputs, mask, state, training)
 
-        return self._say(decoder_input, state, memory, over_time, training)
+        logits, _, hidden, weights = self._decode(target_input, state, memory, over_time, training)
+        return logits, hidden, weights
 
-    def step(self, token: tf.Tensor, state: State, memory: Memory | None = None) -> tuple[tf.Tensor, State]:
-        """Says what comes after one token.
-
-        Args:
-            token: `(batch,)` int32 ids of the previous tokens.
-            state: flat list of `(batch, units)`.
-            memory: as in `call`.
-
-        Returns:
-            logits `(batch, vocabulary_size)` and the next state.
-        """
-
+    def step(self, token: tf.Tensor, state: State, memory: Memory = ()) -> tuple[tf.Tensor, State]:
         def once(rnn: keras.layers.RNN, inputs: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
             forget_dropout_masks(rnn.cell)
             output, state = rnn.cell(inputs[:, 0], structured(state, rnn.cell), training=False)
             return output[:, None], list(tf.nest.flatten(state))
 
-        logits, state, _ = self._say(token[:, None], state, memory, once, training=False)
+        logits, state, *_ = self._decode(token[:, None], state, memory, once, training=False)
         return logits[:, 0], state
 
-    def _say(
-        self, tokens: tf.Tensor, state: State, memory: Memory | None, run: Run, training: bool
-    ) -> tuple[tf.Tensor, State, tf.Tensor | None]:
+    def _decode(
+        self, tokens: tf.Tensor, state: State, memory: Memory, run: Run, training: bool
+    ) -> tuple[tf.Tensor, State, tf.Tensor, tf.Tensor | None]:
+        own = self.arguments
         inputs = self.drop_out("embedding_dropout", self.embedding(tokens), training)
         final_state, weights = [], None
-        parts = len(state) // self.config.layers
-        for level in range(self.config.layers):
-            if level:  # the dropout of the last level comes behind the attention
-                inputs = self.drop_out(level_name("dropout", level - 1), inputs, training)
-            rnn = getattr(self, level_name("rnn", level))
-            outputs, level_state = run(rnn, inputs, state[level * parts : (level + 1) * parts])
-            final_state += level_state
-            inputs = outputs + inputs if self.config.residual and level else outputs
+        parts = len(state) // own.num_layers
+        for number in range(own.num_layers):
+            if number:  # the dropout of the last layer comes behind the attention
+                inputs = self.drop_out(layer_name("dropout", number - 1), inputs, training)
+            rnn = getattr(self, layer_name("rnn", number))
+            hidden, layer_state = run(rnn, inputs, state[number * parts : (number + 1) * parts])
+            final_state += layer_state
+            inputs = hidden + inputs if own.residual and number else hidden
         if self.attention:
             context, weights = self.attention(inputs, *memory)
             inputs = self.combine(tf.concat([inputs, tf.cast(context, inputs.dtype)], axis=-1))
-        inputs = self.drop_out(level_name("dropout", self.config.layers - 1), inputs, training)
-        tied = [tf.convert_to_tensor(self.embedding.embeddings)] if self.config.tie_embeddings else []
-        return self.projection(inputs, *tied), final_state, weights
+        inputs = self.drop_out(layer_name("dropout", own.num_layers - 1), inputs, training)
+        tied = [tf.convert_to_tensor(self.embedding.embeddings)] if own.tie_embeddings else []
+        return self.projection(inputs, *tied), final_state, hidden, weights

@@ -1,64 +1,121 @@
-"""What encoder and decoder begin with: the embedding, its dropout, and the names of their layers."""
+"""What a recurrent encoder and decoder have in common: their arguments, embedding, layers and dropouts."""
 
+import types
 from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.errors import LARGEST, InputError
 from keras_seq2seq.keras_version import SameOnBothKeras, keras
-from keras_seq2seq.layers.recurrent import Dropout
-from keras_seq2seq.training.configuration import Configuration
+from keras_seq2seq.layers.dropout import Dropout
+from keras_seq2seq.layers.recurrent import CellChoice, describe_cell, make_cell, make_rnn
+
+SIZES = ("vocabulary_size", "embedding_dim", "units", "num_layers")
+SHARES = ("dropout", "recurrent_dropout")
 
 
-def embedding_layer(vocabulary_size: int, config: Configuration) -> keras.layers.Layer:
-    """Makes a `mask_zero` embedding of `config.embedding_dim`.
+def embedding_layer(vocabulary_size: int, embedding_dim: int, stddev: float) -> keras.layers.Embedding:
+    """Makes a `mask_zero` embedding.
 
-    Keras's own start, uniform within 0.05, is so small that a tanh network learns from it only slowly: it starts from
-    a normal distribution, `config.embedding_stddev` wide, or where that is 0 Glorot-uniform, as in the notebook.
+    Keras's own start, uniform within 0.05, is so small that a tanh network learns from it only slowly.
 
     Args:
         vocabulary_size: number of ids, `<pad>` (0) included.
-        config: of the run.
+        embedding_dim: size of an embedding.
+        stddev: it starts from a normal distribution this wide, or where that is 0 Glorot-uniform, as in the notebook.
     """
-    stddev = config.embedding_stddev
     start = keras.initializers.RandomNormal(stddev=stddev) if stddev else "glorot_uniform"
-    return keras.layers.Embedding(vocabulary_size, config.embedding_dim, embeddings_initializer=start, mask_zero=True)
+    return keras.layers.Embedding(vocabulary_size, embedding_dim, embeddings_initializer=start, mask_zero=True)
 
 
-def level_name(part: str, level: int) -> str:
-    """Returns the attribute that holds a part of a level: `rnn`, `rnn_2`, `rnn_3`, ...
+def layer_name(part: str, number: int) -> str:
+    """Returns the attribute that holds a part of a recurrent layer: `rnn`, `rnn_2`, `rnn_3`, ...
 
     Lists of layers are saved differently from one Keras version to the next; plain attributes are not.
     """
-    return part if level == 0 else f"{part}_{level + 1}"
+    return part if number == 0 else f"{part}_{number + 1}"
 
 
-class Half(SameOnBothKeras, keras.Model):
-    """What encoder and decoder have in common: what they are made from, and their dropouts.
+class RecurrentHalf(SameOnBothKeras, keras.Model):
+    """An embedding with recurrent layers on top of it.
 
     Args:
-        vocabulary_size: number of ids.
-        config: of the run.
-        side: `encoder` or `decoder`: each draws dropouts of its own.
+        vocabulary_size: number of ids, `<pad>` (0) included.
+        embedding_dim: size of an embedding.
+        units: size of the state.
+        cell: `simple_rnn`, `gru`, `lstm`; a cell, which every layer gets a copy of; or a registered function or class
+            that makes one of a number of units.
+        num_layers: recurrent layers, one on top of the other.
+        residual: add its input to what a layer puts out, from the second layer up.
+        dropout: share of the embeddings and of the layers' outputs that is dropped out in training.
+        recurrent_dropout: share of the state that is, the same at every step.
+        embedding_stddev: see `embedding_layer`.
+        recurrent_initializer: start of the recurrent kernels of cells by name.
+        trainable_embedding: whether to train the embedding.
+        seed: of the dropouts.
+
+    Raises:
+        InputError: a size is no whole number of 1 or more, or a share is not from 0 to below 1.
+        ValueError: a cell of one's own is not registered with Keras.
     """
 
-    def __init__(self, vocabulary_size: int, config: Configuration, side: str, **options: Any) -> None:
+    side = ""
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        embedding_dim: int = 64,
+        units: int = 256,
+        cell: CellChoice = "gru",
+        num_layers: int = 1,
+        residual: bool = False,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        embedding_stddev: float = 0.3,
+        recurrent_initializer: str = "orthogonal",
+        trainable_embedding: bool = True,
+        seed: int = 0,
+        **options: Any,
+    ) -> None:
+        arguments = {name: value for name, value in locals().items() if name not in ("self", "options", "__class__")}
+        for name in SIZES:
+            if not isinstance(arguments[name], int) or not 1 <= arguments[name] <= LARGEST:
+                raise InputError(f"{name} is {arguments[name]!r}; it must be a whole number from 1 to {LARGEST}")
+        for name in SHARES:
+            if not isinstance(arguments[name], int | float) or not 0 <= arguments[name] < 1:
+                raise InputError(f"{name} is {arguments[name]!r}; it must be a number from 0 to below 1")
         super().__init__(**options)
-        self.vocabulary_size = vocabulary_size
-        self.config = config
-        if config.dropout:
-            self.embedding_dropout = Dropout(config.dropout, config.seed, f"{side}/embedding")
-            for level in range(config.layers):
-                dropout = Dropout(config.dropout, config.seed, level_name(f"{side}/outputs", level))
-                setattr(self, level_name("dropout", level), dropout)
+        # In a plain object, where Keras does not look for layers to save.
+        self.arguments = types.SimpleNamespace(**{**arguments, "cell": describe_cell(cell)})
+        if dropout:
+            self.embedding_dropout = Dropout(dropout, seed, f"{self.side}/embedding")
+            for number in range(num_layers):
+                stream = layer_name(f"{self.side}/outputs", number)
+                setattr(self, layer_name("dropout", number), Dropout(dropout, seed, stream))
+
+    def own_embedding(self) -> keras.layers.Embedding:
+        """Makes the embedding."""
+        own = self.arguments
+        embedding = embedding_layer(own.vocabulary_size, own.embedding_dim, own.embedding_stddev)
+        embedding.trainable = own.trainable_embedding
+        return embedding
+
+    def own_rnn(self, part: str, number: int) -> keras.layers.RNN:
+        """Makes a recurrent layer and keeps it under its `layer_name`."""
+        own = self.arguments
+        cell = make_cell(own.cell, own.units, own.recurrent_initializer)
+        rnn = make_rnn(cell, own.recurrent_dropout, own.seed, layer_name(f"{self.side}/{part}", number))
+        setattr(self, layer_name(part, number), rnn)
+        return rnn
 
     def drop_out(self, part: str, inputs: tf.Tensor, training: bool) -> tf.Tensor:
-        """Runs the dropout of that name in training, where `config.dropout` asks for it."""
-        return getattr(self, part)(inputs, training=training) if self.config.dropout else inputs
+        """Runs the dropout of that name in training, where there is one."""
+        return getattr(self, part)(inputs, training=training) if self.arguments.dropout else inputs
 
     def get_config(self) -> dict[str, Any]:
-        own = {"vocabulary_size": self.vocabulary_size, "config": self.config.to_dict()}
-        return {**super().get_config(), **own}
+        return dict(vars(self.arguments))
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Half":
-        return cls(**{**config, "config": Configuration.from_dict(config["config"])})
+    def from_config(cls, config: dict[str, Any], **shared: Any) -> "RecurrentHalf":
+        """Makes one of what `get_config` returned, with what it shares with the other half."""
+        return cls(**config, **shared)

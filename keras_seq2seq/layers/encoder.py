@@ -5,27 +5,28 @@ from typing import Any
 import tensorflow as tf
 
 from keras_seq2seq.keras_version import keras
-from keras_seq2seq.layers.embedding import Half, embedding_layer, level_name
-from keras_seq2seq.layers.recurrent import MakeCell, make_rnn, run_over_time
-from keras_seq2seq.training.configuration import Configuration
+from keras_seq2seq.layers.contract import State
+from keras_seq2seq.layers.embedding import RecurrentHalf, layer_name
+from keras_seq2seq.layers.recurrent import run_over_time
 
 
-def bridge_name(level: int, part: int) -> str:
-    """Returns the attribute that holds the bridge of one part of a level's state: `bridge_1_1`, `bridge_1_2`, ..."""
-    return f"bridge_{level + 1}_{part + 1}"
+def bridge_name(number: int, part: int) -> str:
+    """Returns the attribute that holds the bridge of one part of a layer's state: `bridge_1_1`, `bridge_1_2`, ..."""
+    return f"bridge_{number + 1}_{part + 1}"
 
 
 @keras.utils.register_keras_serializable("keras_seq2seq")
-class Encoder(Half):
+class Encoder(RecurrentHalf):
     """Embeds source ids and runs recurrent layers over them; padding changes neither outputs nor state.
 
-    A bidirectional encoder reads each level from both ends. Its decoder starts, level by level, from
-    `tanh(W [forward; backward] + b)`: the bridge, a layer for each part of the state.
+    A bidirectional encoder reads each layer from both ends. Its decoder starts, layer by layer, from
+    `tanh(W [forward; backward] + b)`: the bridge, a dense layer for each part of the state (Bahdanau et al., 2015).
 
     Args:
         vocabulary_size: number of source ids.
-        config: for sizes, cell, levels, directions and dropout.
-        make_cell: see `recurrent.make_rnn`.
+        bidirectional: whether to read from both ends.
+        reverse_source: whether to read the source backwards (Sutskever et al., 2014).
+        arguments: see `RecurrentHalf`.
 
     Call arguments:
         source: `(batch, source_time)` int32 ids, padded with 0 on the right.
@@ -35,47 +36,49 @@ class Encoder(Half):
         list of `(batch, units)`.
 
     Example:
-        >>> outputs, state = Encoder(19, Configuration(units=32))(source)
+        >>> outputs, state = Encoder(19, units=32)(source)
     """
 
-    def __init__(
-        self, vocabulary_size: int, config: Configuration, make_cell: MakeCell | None = None, **options: Any
-    ) -> None:
-        super().__init__(vocabulary_size, config, "encoder", **options)
-        self.embedding = embedding_layer(vocabulary_size, config)
-        for level in range(config.layers):
-            rnn = make_rnn(config, level_name("encoder/rnn", level), make_cell)
-            setattr(self, level_name("rnn", level), rnn)
-            if config.bidirectional:
-                backward = make_rnn(config, level_name("encoder/backward", level), make_cell)
-                setattr(self, level_name("backward", level), backward)
-                for part, size in enumerate(tf.nest.flatten(rnn.cell.state_size)):
-                    setattr(self, bridge_name(level, part), keras.layers.Dense(size, activation="tanh"))
+    side = "encoder"
 
-    def call(self, source: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def __init__(
+        self, vocabulary_size: int, *, bidirectional: bool = False, reverse_source: bool = False, **arguments: Any
+    ) -> None:
+        super().__init__(vocabulary_size, **arguments)
+        self.arguments.bidirectional, self.arguments.reverse_source = bidirectional, reverse_source
+        self.embedding = self.own_embedding()
+        for number in range(self.arguments.num_layers):
+            rnn = self.own_rnn("rnn", number)
+            if bidirectional:
+                self.own_rnn("backward", number)
+                for part, size in enumerate(tf.nest.flatten(rnn.cell.state_size)):
+                    setattr(self, bridge_name(number, part), keras.layers.Dense(size, activation="tanh"))
+
+    def call(self, source: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, State]:
+        own = self.arguments
         lengths = tf.math.count_nonzero(source, axis=1, dtype=tf.int32)
 
         def reverse(rows: tf.Tensor) -> tf.Tensor:
             """Turns each row around, its padding left where it is."""
             return tf.reverse_sequence(rows, lengths, seq_axis=1)
 
-        if self.config.reverse_source:
+        if own.reverse_source:
             source = reverse(source)
         mask = self.embedding.compute_mask(source)
         inputs, state = self.drop_out("embedding_dropout", self.embedding(source), training), []
-        for level in range(self.config.layers):
-            rnn = getattr(self, level_name("rnn", level))
-            outputs, level_state = run_over_time(rnn, inputs, mask, None, training)
-            if self.config.bidirectional:
-                rnn = getattr(self, level_name("backward", level))
+        for number in range(own.num_layers):
+            rnn = getattr(self, layer_name("rnn", number))
+            outputs, layer_state = run_over_time(rnn, inputs, mask, None, training)
+            if own.bidirectional:
+                rnn = getattr(self, layer_name("backward", number))
                 backward_outputs, backward_state = run_over_time(rnn, reverse(inputs), mask, None, training)
                 outputs = tf.concat([outputs, reverse(backward_outputs)], axis=-1)
-                level_state = [
-                    getattr(self, bridge_name(level, part))(tf.concat(both, axis=-1))
-                    for part, both in enumerate(zip(level_state, backward_state, strict=True))
+                layer_state = [
+                    getattr(self, bridge_name(number, part))(tf.concat(both, axis=-1))
+                    for part, both in enumerate(zip(layer_state, backward_state, strict=True))
                 ]
-            state += level_state
-            if self.config.residual and level:
+            state += layer_state
+            if own.residual and number:
                 outputs += inputs
-            inputs = self.drop_out(level_name("dropout", level), outputs, training)
-        return (reverse(inputs) if self.config.reverse_source else inputs), state
+            inputs = self.drop_out(layer_name("dropout", number), outputs, training)
+        return (reverse(inputs) if own.reverse_source else inputs), state

@@ -1,127 +1,68 @@
-"""Recurrent layers: which cell, a cell of your own, and dropout whose random numbers go on where a run stopped."""
+"""Recurrent layers: which cell they are made of, and how they run over time."""
 
-import zlib
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from keras_seq2seq.keras_version import keras, keras_major, require_same_keras
-from keras_seq2seq.training.configuration import Configuration
+from keras_seq2seq.errors import InputError
+from keras_seq2seq.keras_version import keras, require_same_keras
+from keras_seq2seq.layers.dropout import Dropout, DropoutCell
+from keras_seq2seq.serialization import build, describe
 
-State = list[tf.Tensor]
-MakeCell = Callable[[int], keras.layers.Layer]
+CELLS = {"simple_rnn": "SimpleRNNCell", "gru": "GRUCell", "lstm": "LSTMCell"}
+# By name; a cell, which every layer gets a copy of; or what makes one of a number of units: a function or a class.
+CellChoice = str | keras.layers.Layer | Callable[[int], keras.layers.Layer]
 
 
-@keras.utils.register_keras_serializable("keras_seq2seq")
-class Dropout(keras.layers.Layer):
-    """Dropout (Srivastava et al., 2014) whose masks follow from the seed, its name and the count of its draws.
-
-    The count is a weight and is saved with the model, so that a resumed run draws what it would have drawn.
-    Keras's own generators are not saved on Keras 2.
+def make_cell(described: Any, units: int, recurrent_initializer: str) -> keras.layers.Layer:
+    """Makes a fresh cell.
 
     Args:
-        rate: share of the values set to zero in training; the others are scaled up.
-        seed: of the run.
-        stream: a name that no other dropout of the model has.
+        described: of `CELLS` a name, or what `serialization.describe` says of a cell or of what makes one.
+        units: size of the state, for cells by name and for what makes one.
+        recurrent_initializer: for cells by name.
 
-    Call arguments:
-        inputs: floats of any shape.
+    Raises:
+        InputError: there is no such cell.
+        TypeError: the cell belongs to the other Keras.
     """
-
-    def __init__(self, rate: float, seed: int, stream: str, **options: Any) -> None:
-        super().__init__(**options)
-        self.rate = rate
-        self.seed = seed ^ zlib.crc32(stream.encode()) % 2**31
-        self.stream = stream
-        self.supports_masking = True
-        first = tf.VariableAggregation.ONLY_FIRST_REPLICA if keras_major() == 2 else "only_first_replica"
-        self.draws = self.add_weight(
-            name="draws", shape=(), dtype="int64", initializer="zeros", trainable=False, aggregation=first
-        )
-        self.built = True
-
-    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        if not training:
-            return inputs
-        self.next_draw()
-        return inputs * self.mask(tf.shape(inputs), inputs.dtype)
-
-    def next_draw(self) -> None:
-        """Makes `mask` another one from now on."""
-        self.draws.assign_add(1)
-
-    def uniform(self, shape: tf.Tensor) -> tf.Tensor:
-        """Returns the present draw: float32 numbers from 0 to 1, other ones on each replica."""
-        context = tf.distribute.get_replica_context()
-        replica = tf.cast(context.replica_id_in_sync_group if context else 0, tf.int64)
-        count = tf.cast(tf.convert_to_tensor(self.draws), tf.int64) * 4096 + replica
-        return tf.random.stateless_uniform(shape, tf.stack([tf.constant(self.seed, tf.int64), count]))
-
-    def mask(self, shape: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-        """Returns the present mask: 0 or `1 / (1 - rate)`."""
-        return tf.cast(self.uniform(shape) >= self.rate, dtype) / tf.cast(1.0 - self.rate, dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed, "stream": self.stream}
+    if isinstance(described, str):
+        if described not in CELLS:
+            raise InputError(f"the cell is {described!r}; choose one of: {', '.join(CELLS)}, or give a cell")
+        return getattr(keras.layers, CELLS[described])(units, recurrent_initializer=recurrent_initializer)
+    cell = build(described, role="cell")
+    if "config" not in described:
+        cell = cell(units)
+    require_same_keras(cell, "cell")
+    return cell
 
 
-class DropoutCell(keras.layers.Layer):
-    """A cell whose hidden state is dropped out on its way to the next step, by one mask for all steps.
-
-    See Gal and Ghahramani, 2016: noise that changes at every step would keep the state from remembering.
+def make_rnn(cell: keras.layers.Layer, recurrent_dropout: float, seed: int, stream: str) -> keras.layers.RNN:
+    """Makes a recurrent layer; its outputs at padding are zero, as in TensorFlow 1's `dynamic_rnn`.
 
     Args:
-        cell: any RNN cell; the first part of its state is the hidden one.
-        dropout: draws the mask; `dropout.next_draw()` belongs before every sequence.
-    """
-
-    def __init__(self, cell: keras.layers.Layer, dropout: Dropout, **options: Any) -> None:
-        super().__init__(**options)
-        self.cell = cell
-        self.dropout = dropout
-        self.state_size = cell.state_size
-        self.output_size = getattr(cell, "output_size", tf.nest.flatten(cell.state_size)[0])
-        if hasattr(cell, "get_initial_state"):
-            self.get_initial_state = cell.get_initial_state
-
-    def build(self, input_shape: Any) -> None:
-        if not self.cell.built:
-            self.cell.build(input_shape)
-        self.built = True
-
-    def call(self, inputs: tf.Tensor, states: Any, training: bool = False) -> tuple[tf.Tensor, Any]:
-        if training:
-            hidden, *rest = tf.nest.flatten(states)
-            hidden *= self.dropout.mask(tf.shape(hidden), hidden.dtype)
-            states = tf.nest.pack_sequence_as(states, [hidden, *rest])
-        return self.cell(inputs, states, training=training)
-
-
-def make_rnn(config: Configuration, stream: str, make_cell: MakeCell | None = None) -> keras.layers.RNN:
-    """Makes one recurrent layer; its outputs at padding are zero, as in TensorFlow 1's `dynamic_rnn`.
-
-    Args:
-        config: for cell, units, initialiser and recurrent dropout.
+        cell: what it repeats over time.
+        recurrent_dropout: share of the state that is dropped out in training, the same at every step.
+        seed: of the dropout.
         stream: a name that no other layer of the model has.
-        make_cell: maps the units to an RNN cell of your own, in place of `config.cell`.
+    """
+    if recurrent_dropout:
+        cell = DropoutCell(cell, Dropout(recurrent_dropout, seed, f"{stream}/recurrent"))
+    return keras.layers.RNN(cell, return_sequences=True, return_state=True, zero_output_for_mask=True)
+
+
+def describe_cell(cell: CellChoice) -> Any:
+    """Returns plain data for `make_cell`.
 
     Raises:
         TypeError: the cell belongs to the other Keras.
+        ValueError: it is not registered with Keras.
     """
-    if make_cell:
-        cell = make_cell(config.units)
-        require_same_keras(cell, "cell")
-    else:
-        cells = {
-            "simple_rnn": keras.layers.SimpleRNNCell,
-            "gru": keras.layers.GRUCell,
-            "lstm": keras.layers.LSTMCell,
-        }
-        cell = cells[config.cell](config.units, recurrent_initializer=config.recurrent_initializer)
-    if config.recurrent_dropout:
-        cell = DropoutCell(cell, Dropout(config.recurrent_dropout, config.seed, f"{stream}/recurrent"))
-    return keras.layers.RNN(cell, return_sequences=True, return_state=True, zero_output_for_mask=True)
+    if isinstance(cell, dict):  # out of a saved model
+        return cell
+    require_same_keras(cell, "cell")
+    return describe(cell)
 
 
 def structured(state: list[tf.Tensor], cell: keras.layers.Layer) -> list:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from keras_seq2seq.errors import LARGEST, InputError
-from keras_seq2seq.layers.recurrent import State
+from keras_seq2seq.layers.contract import State
 
 Step = Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]
 NEVER = -float("inf")
@@ -29,7 +29,7 @@ class Task:
         end: id of the token that ends a target; None: every row runs to `max_length`.
         max_length: the most tokens to say, `<end>` included.
         rows: `(batch,)` int32: the number of each row in the whole input, whatever batch it came in.
-        never: ids of tokens that are not for saying: `<pad>`, `<q>` and `<a>`.
+        suppressed: ids of tokens that are never generated: `<pad>`, `<q>` and `<a>`.
     """
 
     step: Step
@@ -38,12 +38,12 @@ class Task:
     end: int | None
     max_length: int | tf.Tensor
     rows: tf.Tensor
-    never: Sequence[int] = (0,)
+    suppressed: Sequence[int] = (0,)
 
 
-def token_log_probabilities(logits: tf.Tensor, never: Sequence[int]) -> tf.Tensor:
-    """Returns `log softmax(logits)`, with the tokens `never` ruled out; the others do not get their share."""
-    ruled_out = tf.reduce_any(tf.range(tf.shape(logits)[-1])[:, None] == tf.constant(never), axis=1)
+def token_log_probabilities(logits: tf.Tensor, suppressed: Sequence[int]) -> tf.Tensor:
+    """Returns `log softmax(logits)`, with the suppressed tokens ruled out; the others do not get their share."""
+    ruled_out = tf.reduce_any(tf.range(tf.shape(logits)[-1])[:, None] == tf.constant(suppressed), axis=1)
     return tf.where(ruled_out, NEVER, tf.nn.log_softmax(logits))
 
 
@@ -74,7 +74,7 @@ class TokenByToken:
 
         def say_one(time, token, finished, total, state, said):
             logits, state = task.step(token, state)
-            log_probabilities = token_log_probabilities(logits, task.never)
+            log_probabilities = token_log_probabilities(logits, task.suppressed)
             token = tf.where(finished, 0, self.choose(log_probabilities, time, task.rows))
             gained = tf.gather(log_probabilities, token, batch_dims=1)
             total += tf.where(finished, 0.0, gained)
@@ -192,7 +192,7 @@ class Beam:
             time, token, finished, length, total, state, said = before
             logits, state = task.step(tf.reshape(token, [-1]), state)
             vocabulary = tf.shape(logits)[-1]
-            gained = tf.reshape(token_log_probabilities(logits, task.never), [batch, self.width, vocabulary])
+            gained = tf.reshape(token_log_probabilities(logits, task.suppressed), [batch, self.width, vocabulary])
             # A finished answer goes on as itself: with padding, at no cost.
             itself = tf.where(tf.range(vocabulary) == 0, 0.0, NEVER)
             candidates = total[..., None] + tf.where(finished[..., None], itself, gained)

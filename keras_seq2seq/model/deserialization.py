@@ -1,39 +1,29 @@
-"""What a saved file says of its model: data, checked against what is known here before anything is built or read.
+"""What a saved file says of its model: checked against what is known here before anything is built or read.
 
-Nothing in a file decides which class, function or module is taken. Keras 2's own `load_model` imports whatever module a
-description names, and runs the functions that it finds there; here a description only chooses from a list of names.
+How parts are built out of a description is in `serialization`.
 """
 
 import io
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 import h5py
 
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.keras_version import keras, registered_part
+from keras_seq2seq.keras_version import keras
 from keras_seq2seq.model import schedules  # noqa: F401 - registers the class that a file may name
+from keras_seq2seq.serialization import build, known_name
 
-OPTIMIZERS = (
-    *("Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lamb", "Lion", "Muon", "Nadam"),
-    *("RMSprop", "SGD", "ScheduleFreeAdamW"),
-)
-SCHEDULES = (
-    *("CosineDecay", "CosineDecayRestarts", "ExponentialDecay", "InverseTimeDecay"),
-    *("PiecewiseConstantDecay", "PolynomialDecay"),
-)
-NESTED = ("learning_rate", "inner_optimizer")  # options of an optimizer that may be described as an object
-PLAIN = (str, int, float, bool, type(None))
 DEEPEST, MOST = 32, 100_000  # groups within groups, and groups and datasets, in a file of weights
 
 
 def compile_options(described: Any) -> dict[str, Any]:
-    """Returns the arguments of `compile` that a file describes, its optimizer built.
+    """Returns the arguments of `compile` that a file describes, optimizer and loss built.
 
     Raises:
-        InputError: they hold something else than Keras's optimizers and schedules, those that the user's program has
-            registered, and plain values.
+        InputError: they hold something else than Keras's optimizers, schedules and losses, those that the user's
+            program has registered, and plain values.
     """
     if not isinstance(described, Mapping):
         raise InputError("its training is not described by names and values")
@@ -41,45 +31,29 @@ def compile_options(described: Any) -> dict[str, Any]:
     for name, value in options.items():
         if not isinstance(value, bool | int | None):
             raise InputError(f"its {name} is {value!r}; expected yes, no or a number")
-    optimizer = _built(described.get("optimizer"))
-    if not isinstance(optimizer, keras.optimizers.Optimizer):
-        raise InputError("its optimizer is a learning rate schedule")
-    return {"optimizer": optimizer, **options}
+    optimizer = described.get("optimizer")
+    if isinstance(optimizer, str):
+        optimizer = {"class_name": known_name(optimizer, "optimizers"), "config": {}}
+    optimizer = build(optimizer, keras.optimizers.Optimizer, role="optimizer")
+    return {"optimizer": optimizer, "loss": _loss(described.get("loss")), **options}
 
 
-def _built(described: Any) -> Any:
-    """Builds the optimizer or learning rate schedule that is described as Keras does it, or an optimizer by name."""
-    if isinstance(described, str):
-        names = {name.lower(): name for name in OPTIMIZERS}
-        return _class_of(names.get(described.lower(), described), None)()
-    if not isinstance(described, Mapping) or not isinstance(described.get("config"), Mapping):
-        raise InputError("its optimizer is not described as Keras does it")
-    found = _class_of(described.get("class_name"), described.get("registered_name"))
-    options = {}
-    for name, value in described["config"].items():
-        if name in NESTED and isinstance(value, Mapping):
-            value = _built(value)
-        elif not all(isinstance(part, PLAIN) for part in (value if isinstance(value, list) else [value])):
-            raise InputError(f"its optimizer's {name} is described as an object; expected numbers or texts")
-        options[name] = value
+def _loss(described: Any) -> Any:
+    if described is None or isinstance(described, str):
+        return described
     try:
-        return found(**options)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"its optimizer {found.__name__} cannot be made ({_first_line(error)})") from None
+        return build(described, role="loss")
+    except InputError as error:
+        return _unknown_loss(str(error))
 
 
-def _class_of(name: Any, registered: Any) -> type:
-    if name in ("LossScaleOptimizer", "LossScaleOptimizerV3") and registered in (None, name):
-        return keras.mixed_precision.LossScaleOptimizer
-    if registered is None:
-        homes = ((OPTIMIZERS, keras.optimizers), (SCHEDULES, keras.optimizers.schedules))
-        found = next((getattr(home, name, None) for names, home in homes if name in names), None)
-    else:
-        found = registered_part(registered)
-    kinds = (keras.optimizers.Optimizer, keras.optimizers.schedules.LearningRateSchedule)
-    if not isinstance(found, type) or not issubclass(found, kinds):
-        raise InputError(f"its optimizer or learning rate schedule {name!r} is not known here")
-    return found
+def _unknown_loss(reason: str) -> Callable[..., NoReturn]:
+    """Returns a loss that stands for one that is not known here: without it, the model answers but is not trained."""
+
+    def unknown_loss(_labels: Any, _logits: Any) -> NoReturn:
+        raise InputError(f"the model was trained with a loss of its own ({reason}): compile it with that loss again")
+
+    return unknown_loss
 
 
 def check_weights(content: bytes) -> dict[str, tuple[int, ...]]:
@@ -142,22 +116,17 @@ def check_sizes(config: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
     Raises:
         InputError: it is.
     """
-    if not isinstance(config, Mapping) or not isinstance(config.get("config"), Mapping):
-        raise InputError("its model is not described by names and values")
-    sizes = [config["config"].get(name, 1) for name in ("units", "embedding_dim", "layers")]
-    if not all(isinstance(size, int) for size in sizes):
-        return  # what is wrong there is said where the model is built
-    units, embedding_dim, layers = sizes
-    tokens = 0
-    for side in ("source_vocabulary", "target_vocabulary"):
-        vocabulary = config.get(side)
-        if isinstance(vocabulary, Mapping) and isinstance(vocabulary.get("tokens"), list):
-            tokens = max(tokens, len(vocabulary["tokens"]))
-    # A cell of one's own need not have a matrix from state to state.
-    recurrent = units if config.get("own_parts") else units**2
-    if max(recurrent, embedding_dim * tokens) > sum(map(math.prod, shapes.values())) or layers > len(shapes):
-        raise InputError("its weights are fewer than those of the model that it describes")
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
+    for role in ("encoder", "decoder"):
+        half = config.get(role) if isinstance(config, Mapping) else None
+        if not isinstance(half, Mapping) or not isinstance(half.get("config"), Mapping):
+            raise InputError("its model is not described by names and values")
+        half = half["config"]
+        sizes = [half.get(name, 1) for name in ("vocabulary_size", "embedding_dim", "units", "num_layers")]
+        if not all(isinstance(size, int) for size in sizes):
+            continue  # what is wrong there is said where the model is built
+        vocabulary_size, embedding_dim, units, num_layers = sizes
+        # A cell of one's own need not have a matrix from state to state.
+        recurrent = units**2 if isinstance(half.get("cell"), str) else units
+        largest = max(recurrent, embedding_dim * vocabulary_size)
+        if largest > sum(map(math.prod, shapes.values())) or num_layers > len(shapes):
+            raise InputError("its weights are fewer than those of the model that it describes")

@@ -1,6 +1,5 @@
 """How good the answers are: error rates over sentences and over tokens, where several answers may be right."""
 
-import dataclasses
 import math
 from collections.abc import Sequence
 
@@ -98,19 +97,18 @@ def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strateg
     if not right or not all(right):
         raise InputError("there is nothing to measure: give at least one source, and each an answer")
     pairs: list[Pair] = [(source, target) for source, targets in zip(sources, right, strict=True) for target in targets]
-    everything = dataclasses.replace(model.config, max_length=1_000_000)
-    examples = encode_pairs(pairs, model.source_vocabulary, model.target_vocabulary, everything)
+    vocabulary = model.target_vocabulary
+    examples = encode_pairs(pairs, model.source_vocabulary, vocabulary, max_length=1_000_000)
     if len(examples.pairs) < len(pairs):
         kept = set(examples.pairs)
         source, target = next(pair for pair in pairs if pair not in kept)
-        raise InputError(f"the pair {source!r}, {target!r} has no {everything.target_tokens} token on a side")
+        raise InputError(f"the pair {source!r}, {target!r} has no {vocabulary.unit} token on a side")
     # As in an answer, no more of a source is read than the model was trained to read, `<q>` and that many tokens.
-    source = examples.source[:, : 1 + model.config.max_length]
+    source = examples.source[:, : 1 + model.max_source_length]
     log_probabilities, likeliest = model.teacher_forced(source, examples.decoder_input, examples.labels)
     loss = -float(np.concatenate(log_probabilities).mean(dtype=np.float64))
 
-    vocabulary = model.target_vocabulary
-    said = model.predict_text(sources, strategy)
+    said = model.generate(sources, strategy)
     # One token, whatever the unit, that no reference has: what the model could not name is wrong once.
     answers = tokens_of([text.replace(UNKNOWN, NAMELESS) for text in said], vocabulary.unit)
     cut = iter(tokens_of([target for _, target in pairs], vocabulary.unit))

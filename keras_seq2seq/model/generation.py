@@ -32,11 +32,11 @@ class Hypothesis(NamedTuple):
     score: float
 
 
-class TextInTextOut:
+class TextGeneration:
     """The part of `Seq2Seq` that deals in texts: a mix-in, so that `model.py` is about the network alone."""
 
     def text_function(self, strategy: Strategy = GREEDY) -> tf.types.experimental.GenericFunction:
-        """Returns the graph from texts to answers: what `predict_text` runs and what `export` writes.
+        """Returns the graph from texts to answers: what `generate` runs and what `export` writes.
 
         The graph takes texts `(batch,)`, strings, and their numbers `(batch,)`, int32, and returns three tensors
         `(batch, answers)`: answers, strings, their log-probabilities, and the scores that order them. It is traced once
@@ -63,7 +63,7 @@ class TextInTextOut:
 
         @tf.function(input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int32)])
         def answer(texts, rows):
-            tokens = self.source_vocabulary.encode(texts)[:, : self.config.max_length]
+            tokens = self.source_vocabulary.encode(texts)[:, : self.max_source_length]
             source = add_question(tokens, self.source_vocabulary)
             # At least one step, for an RNN cannot run over none, even where there is no text to answer.
             source = source.to_tensor(shape=tf.stack([-1, tf.maximum(source.bounding_shape()[1], 1)]))
@@ -115,13 +115,13 @@ class TextInTextOut:
                 log_probabilities[row], likeliest[row] = (value[:count] for value in values)
         return log_probabilities, likeliest
 
-    def predict_nbest(
+    def generate_nbest(
         self, texts: Sequence[str], strategy: Strategy = GREEDY, batch_size: int = 128, first_row: int = 0
     ) -> list[list[Hypothesis]]:
         """Answers texts, in their order, with log-probabilities and scores.
 
         A text without any token (an empty one, say) gets an empty answer; an unknown token is read as `<unk>`;
-        of a text with more than `config.max_length` tokens the first ones are read.
+        of a text with more than `max_source_length` tokens the first ones are read.
 
         Args:
             texts: any number of them.
@@ -152,9 +152,9 @@ class TextInTextOut:
                 )
         return results
 
-    def predict_text(self, texts: Sequence[str], strategy: Strategy = GREEDY, batch_size: int = 128) -> list[str]:
-        """Answers texts, in their order: the best answer of each. See `predict_nbest` for odd inputs."""
-        return [answers[0].text for answers in self.predict_nbest(texts, strategy, batch_size)]
+    def generate(self, texts: Sequence[str], strategy: Strategy = GREEDY, batch_size: int = 128) -> list[str]:
+        """Answers texts, in their order: the best answer of each. See `generate_nbest` for odd inputs."""
+        return [answers[0].text for answers in self.generate_nbest(texts, strategy, batch_size)]
 
     def score(
         self, sources: Sequence[str], targets: Sequence[str], batch_size: int = 128
@@ -178,9 +178,9 @@ class TextInTextOut:
         sources, targets = list_of_texts(sources, "source"), list_of_texts(targets, "target")
         if len(sources) != len(targets):
             raise ValueError(f"{len(sources)} sources, but {len(targets)} targets: give one answer to each text")
-        source = self.source_vocabulary.encode(tf.constant(sources, tf.string))[:, : self.config.max_length]
+        source = self.source_vocabulary.encode(tf.constant(sources, tf.string))[:, : self.max_source_length]
         target = self.target_vocabulary.encode(tf.constant(targets, tf.string))
-        sides = teacher_forcing(target, self.target_vocabulary, self.config.as_published)
+        sides = teacher_forcing(target, self.target_vocabulary)
         rows, _ = self.teacher_forced(add_question(source, self.source_vocabulary), *sides, batch_size)
         tokens = [row.tolist() for row in rows]
         return tokens, [sum(row) for row in tokens]

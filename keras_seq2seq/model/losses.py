@@ -1,10 +1,17 @@
 """The loss: cross-entropy of the right token at every position, padding masked out."""
 
+from collections.abc import Callable
+from typing import Any
+
 import tensorflow as tf
+
+from keras_seq2seq.keras_version import keras, require_same_keras
+
+TokenLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # of labels and logits: a number for each token
 
 
 def token_crossentropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    """Returns how surprised the model is by each label: `-log softmax(logits)[label]`, in nats.
+    """Returns the cross-entropy of each label: `-log softmax(logits)[label]`, in nats.
 
     Args:
         labels: `(batch, time)` integer ids.
@@ -31,6 +38,45 @@ def smoothed_crossentropy(labels: tf.Tensor, logits: tf.Tensor, smoothing: float
     """
     evenly = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=-1)
     return (1.0 - smoothing) * token_crossentropy(labels, logits) + smoothing * evenly
+
+
+@keras.utils.register_keras_serializable("keras_seq2seq")
+class SmoothedCrossentropy(keras.losses.Loss):
+    """`smoothed_crossentropy` as a loss of Keras, for `compile`: it is saved with the model.
+
+    Args:
+        label_smoothing: from 0 to 1.
+    """
+
+    def __init__(self, label_smoothing: float, name: str = "smoothed_crossentropy", **options: Any) -> None:
+        super().__init__(name=name, **options)
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        return smoothed_crossentropy(y_true, y_pred, self.label_smoothing)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"label_smoothing": self.label_smoothing}
+
+
+def token_loss(loss: Any) -> TokenLoss:
+    """Returns the function of labels `(batch, time)` and logits `(batch, time, vocabulary)` that `compile` was given.
+
+    Args:
+        loss: a function, an object or a name of Keras's; None for the cross-entropy.
+
+    Raises:
+        TypeError: it belongs to the other Keras.
+        ValueError: it takes the logits for probabilities.
+    """
+    if loss is None or loss == "sparse_categorical_crossentropy":
+        return token_crossentropy
+    require_same_keras(loss, "loss")
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    if isinstance(loss, keras.losses.SparseCategoricalCrossentropy) and not loss.get_config().get("from_logits"):
+        raise ValueError("the model puts out logits: write SparseCategoricalCrossentropy(from_logits=True)")
+    return loss.call if isinstance(loss, keras.losses.Loss) else loss
 
 
 def label_mask(labels: tf.Tensor) -> tf.Tensor:

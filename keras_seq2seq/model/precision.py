@@ -10,14 +10,30 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras, keras_major
+
+POLICIES = ("float32", "mixed_bfloat16", "mixed_float16", "float64", "bfloat16", "float16")
 
 
 @contextlib.contextmanager
 def layers_of_precision(precision: str) -> Iterator[None]:
     """Lets the layers made within compute in `precision`: `float32`, `bfloat16` or `float16`."""
+    with layers_of_policy(precision if precision == "float32" else f"mixed_{precision}"):
+        yield
+
+
+@contextlib.contextmanager
+def layers_of_policy(policy: str) -> Iterator[None]:
+    """Lets the layers made within have a policy of Keras: `float32`, `mixed_bfloat16` or `mixed_float16`, say.
+
+    Raises:
+        InputError: there is no such policy.
+    """
     before = keras.mixed_precision.global_policy() if keras_major() == 2 else keras.config.dtype_policy()
-    keras.mixed_precision.set_global_policy(precision if precision == "float32" else f"mixed_{precision}")
+    if policy not in POLICIES:
+        raise InputError(f"its policy is {policy!r}; expected one of: {', '.join(POLICIES)}")
+    keras.mixed_precision.set_global_policy(policy)
     try:
         yield
     finally:

@@ -4,20 +4,22 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from keras_seq2seq.layers.recurrent import State
+from keras_seq2seq.layers.contract import State
 from keras_seq2seq.model.decoding import Step, token_log_probabilities
-from keras_seq2seq.training.configuration import Configuration
 
 
-def probability_of(config: Configuration, update: tf.Tensor) -> tf.Tensor:
-    """Returns how likely the model's own token is at `update`: it rises linearly to `config.scheduled_sampling`.
+def probability_at(update: tf.Tensor, highest: float, updates: int) -> tf.Tensor:
+    """Returns how likely the decoder reads the model's own token.
 
-    With `config.sampling_updates` 0 it is the same from the start: one half is the regime of SCAN
-    (Lake and Baroni, 2018).
+    Args:
+        update: the present one, from 0.
+        highest: what the probability rises to, linearly.
+        updates: in which it rises; with 0 it is the same from the start: one half is the regime of SCAN (Lake and
+            Baroni, 2018).
     """
-    if not config.sampling_updates:
-        return tf.constant(config.scheduled_sampling)
-    return config.scheduled_sampling * tf.minimum(tf.cast(update, tf.float32) / config.sampling_updates, 1.0)
+    if not updates:
+        return tf.constant(highest)
+    return highest * tf.minimum(tf.cast(update, tf.float32) / updates, 1.0)
 
 
 def mix_in_own_tokens(
@@ -26,7 +28,7 @@ def mix_in_own_tokens(
     step: Step,
     probability: tf.Tensor,
     coin: Callable[[tf.Tensor], tf.Tensor],
-    never: Sequence[int] = (0,),
+    suppressed: Sequence[int] = (0,),
 ) -> tf.Tensor:
     """Lets the model say the target and replaces true tokens by its own likeliest ones, from left to right.
 
@@ -38,7 +40,7 @@ def mix_in_own_tokens(
         step: the decoder's: see `decoding.Task`.
         probability: of taking the model's own token.
         coin: maps a shape to numbers drawn evenly from 0 to 1.
-        never: see `decoding.Task`.
+        suppressed: see `decoding.Task`.
 
     Returns:
         `(batch, time)` int32 ids.
@@ -48,7 +50,7 @@ def mix_in_own_tokens(
 
     def say_one(time, token, state, read):
         logits, state = step(token, state)
-        said = tf.argmax(token_log_probabilities(logits, never), axis=-1, output_type=token.dtype)
+        said = tf.argmax(token_log_probabilities(logits, suppressed), axis=-1, output_type=token.dtype)
         token = tf.where(own_turn[time], said, true_tokens[time])
         return time + 1, token, state, read.write(time, token)
 

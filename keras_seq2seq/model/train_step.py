@@ -1,34 +1,27 @@
 """How the model learns: the training step, the measuring step, and what is tracked in both."""
 
-import functools
 import types
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from keras_seq2seq.keras_version import SameOnBothKeras, keras, keras_major, require_same_keras
-from keras_seq2seq.model.losses import label_mask, masked_mean, smoothed_crossentropy, token_crossentropy
+from keras_seq2seq.model import metrics as own_metrics
+from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentropy, token_loss
 from keras_seq2seq.model.precision import apply_gradients, scaled_loss, unscaled
 from keras_seq2seq.model.replicas import mean_over_replicas, result_over_replicas, sum_over_replicas
+from keras_seq2seq.serialization import describe
 
 Batch = tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]
-TokenLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 CHANGE_LEARNING_RATE = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 
 
-class Learning:
-    """The part of `Seq2Seq` that Keras's `fit` and `evaluate` call: a mix-in.
-
-    Attributes:
-        token_loss: what training makes small: a function of labels `(batch, time)` and logits
-            `(batch, time, vocabulary)` that returns `(batch, time)`.
-    """
+class TrainStep:
+    """The part of `Seq2Seq` that Keras's `compile`, `fit` and `evaluate` call: a mix-in."""
 
     hidden_when_saving = (
         *SameOnBothKeras.hidden_when_saving,
         *("loss_tracker", "accuracy_tracker", "exact_tracker", "norm_tracker", "tokens_tracker", "_metrics"),
-        "own_metrics",
     )
 
     def start_tracking(self) -> None:
@@ -36,41 +29,71 @@ class Learning:
         if keras_major() == 2:
             # Each replica returns what all of them measured; Keras 2 would add that up over the workers.
             self.distribute_reduction_method = "first"
-        smoothing = self.config.label_smoothing
-        smoothed = functools.partial(smoothed_crossentropy, smoothing=smoothing)
-        self.token_loss: TokenLoss = smoothed if smoothing else token_crossentropy
-        self._own = types.SimpleNamespace(metrics=[])
+        # In a plain object, where Keras does not look for what to save.
+        self._compiled = types.SimpleNamespace(loss=None, token_loss=token_crossentropy, metrics=[], weighted=[])
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.accuracy_tracker = keras.metrics.Mean(name="token_accuracy")
         self.exact_tracker = keras.metrics.Mean(name="exact_match")
         self.norm_tracker = keras.metrics.Mean(name="gradient_norm")
         self.tokens_tracker = keras.metrics.Sum(name="tokens")
 
-    @property
-    def own_metrics(self) -> list[keras.metrics.Metric]:
-        """More Keras metrics, for whoever trains the model.
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        loss: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        **options: Any,
+    ) -> None:
+        """Configures training, as `keras.Model.compile`.
 
-        They are given all tokens of a batch in one row: labels `(batch * time,)`, logits `(batch * time, vocabulary)`
-        and weights `(batch * time,)`, 1 or at padding 0. A mean then weighs every label alike, however far a batch is
-        padded. Under several replicas the result is that of the whole batch, if the metric's variables are sums.
+        Args:
+            optimizer: of Keras, or its name.
+            loss: what training minimises: a function or an object of Keras that gives a number for each token, or a
+                name; None for the cross-entropy. Padding is masked, and the mean taken, by the model.
+            metrics: names, functions or objects of Keras, over the tokens that are no padding: see `metrics.update`.
+            weighted_metrics: the same, with the sample weights too.
+            options: of Keras's own `compile`: `jit_compile`, `steps_per_execution`, `run_eagerly`, ...
+
+        Raises:
+            TypeError: something belongs to the other Keras.
+            ValueError: the loss would take logits for probabilities.
         """
-        return self._own.metrics
+        require_same_keras(optimizer, "optimizer")
+        self._compiled.loss, self._compiled.token_loss = loss, token_loss(loss)
+        self._compiled.metrics = own_metrics.resolve(metrics)
+        self._compiled.weighted = own_metrics.resolve(weighted_metrics)
+        super().compile(optimizer=optimizer, **options)
+        if self.trainable_variables:
+            self.optimizer.build(self.trainable_variables)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Returns what a file says of `compile`: the metrics, which change nothing, are given anew."""
+        loss = self._compiled.loss
+        try:
+            described = describe(loss)
+        except ValueError:  # not registered: whoever loads the model is told its name
+            described = {"class_name": getattr(loss, "__name__", type(loss).__name__), "config": {}}
+        return {**super().get_compile_config(), "loss": described}
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
-        """Makes one update from `((source, decoder_input), labels)`; returns the running means of the epoch."""
-        inputs, labels = _unpack(batch)
+        """Makes one update from `((source, target_input), labels)`; returns the running means of the epoch.
+
+        With sample weights, `(batch,)` or `(batch, time)`, each label's loss counts as many times; the sum is divided
+        by the number of labels all the same, as Keras does.
+        """
+        inputs, labels, weights = _unpack(batch)
         mask = label_mask(labels)
         # A distribution strategy gives each replica a part of the batch. All divide by the labels of the
         # whole batch, and the gradients are added up: together they make the step that one would make alone.
         count = sum_over_replicas(tf.reduce_sum(mask))
         with tf.GradientTape() as tape:
             logits = self(inputs, training=True)
-            loss = masked_mean(self.token_loss(labels, logits), mask, count)
+            loss = masked_mean(_per_token(self._compiled.token_loss(labels, logits), labels), mask * weights, count)
             loss = scaled_loss(self.optimizer, loss + self._added_losses())
         self._update(gradients_of(tape, loss, self.trainable_variables))
         self.tokens_tracker.update_state(tf.math.count_nonzero(inputs[0]) + tf.math.count_nonzero(labels))
-        # Shown is the plain cross-entropy, whatever is trained on: training and validation share a chart.
-        return self._track(token_crossentropy(labels, logits), logits, labels)
+        return self._track(logits, labels, weights)
 
     def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Measures one batch: loss and token accuracy with teacher forcing, exact match without.
@@ -78,9 +101,8 @@ class Learning:
         Token accuracy is the share of labels that are the likeliest token, `<unk>` among them; an answer with `<unk>`
         is no exact match: see `answers_exactly`.
         """
-        inputs, labels = _unpack(batch)
-        logits = self(inputs, training=False)
-        results = self._track(token_crossentropy(labels, logits), logits, labels)
+        inputs, labels, weights = _unpack(batch)
+        results = self._track(self(inputs, training=False), labels, weights)
         self.exact_tracker.update_state(tf.cast(self.answers_exactly(inputs[0], labels), tf.float32))
         return {**results, "exact_match": mean_over_replicas(self.exact_tracker)}
 
@@ -98,48 +120,42 @@ class Learning:
         gradients = unscaled(self.optimizer, [sum_over_replicas(gradient) for gradient in gradients])
         norm = tf.linalg.global_norm(gradients)
         self.norm_tracker.update_state(tf.where(tf.math.is_finite(norm), norm, 0.0))
-        if self.config.clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, self.config.clip_norm, use_norm=norm)
+        # Here and not by the optimizer, which on some replicas would hold its own part against the norm of the whole.
+        clip_norm = getattr(getattr(self.optimizer, "inner_optimizer", self.optimizer), "global_clipnorm", None)
+        if clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, clip_norm, use_norm=norm)
         # The optimizer adds up over the replicas too; by now each holds the whole sum.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         gradients = [gradient / replicas for gradient in gradients]
         apply_gradients(self.optimizer, gradients, self.trainable_variables)
 
-    def _track(self, crossentropy: tf.Tensor, logits: tf.Tensor, labels: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _track(self, logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Updates what is shown: the plain cross-entropy, whatever is trained on, so that all runs share a chart."""
         mask = label_mask(labels)
         correct = tf.cast(tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels, tf.float32)
-        # Weighted by labels, so that the mean of an epoch does not depend on how it was cut into batches. In one
-        # dimension, since Keras 3 takes the mean of a row's weights, which depends on how far it was padded.
-        weights = tf.reshape(mask, [-1])
-        for tracker, values in ((self.loss_tracker, crossentropy), (self.accuracy_tracker, correct)):
-            tracker.update_state(tf.reshape(values, [-1]), sample_weight=weights)
-        tokens = (tf.reshape(labels, [-1]), tf.reshape(logits, [-1, logits.shape[-1]]))
-        for metric in self.own_metrics:
-            metric.update_state(*tokens, sample_weight=weights)
+        # Weighted by labels, so that the mean of an epoch does not depend on how it was cut into batches.
+        for tracker, values in (
+            (self.loss_tracker, token_crossentropy(labels, logits)),
+            (self.accuracy_tracker, correct),
+        ):
+            tracker.update_state(tf.reshape(values, [-1]), sample_weight=tf.reshape(mask, [-1]))
+        own_metrics.update(self._compiled.metrics, labels, logits, mask)
+        own_metrics.update(self._compiled.weighted, labels, logits, mask * weights)
         return {
             "loss": mean_over_replicas(self.loss_tracker),
             "token_accuracy": mean_over_replicas(self.accuracy_tracker),
-            **{metric.name: result_over_replicas(metric) for metric in self.own_metrics},
+            **{metric.name: result_over_replicas(metric) for metric in self._own_metrics},
         }
+
+    @property
+    def _own_metrics(self) -> list[keras.metrics.Metric]:
+        return [*self._compiled.metrics, *self._compiled.weighted]
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """The trackers that Keras resets at the start of every epoch."""
         trackers = [self.loss_tracker, self.accuracy_tracker, self.exact_tracker]
-        return [*trackers, self.norm_tracker, self.tokens_tracker, *self.own_metrics]
-
-    def compile(self, optimizer: Any = "adam", **options: Any) -> None:
-        """Configures training.
-
-        Raises:
-            TypeError: the optimizer belongs to the other Keras.
-            ValueError: a loss or metrics are given, which Keras alone would know.
-        """
-        require_same_keras(optimizer, "optimizer")
-        for name in ("loss", "metrics", "weighted_metrics"):
-            if options.get(name):
-                raise ValueError(f"Seq2Seq has its own {name}: set `token_loss`, or add to `own_metrics`.")
-        super().compile(optimizer=optimizer, **options)
+        return [*trackers, self.norm_tracker, self.tokens_tracker, *self._own_metrics]
 
     def _maybe_symbolic_build(self, **batch: Any) -> None:
         # Keras 3 builds from the mean of the replicas' parts of a batch. There is none where one part has more rows.
@@ -194,8 +210,17 @@ def _is_over(schedule: keras.optimizers.schedules.LearningRateSchedule, updates:
     return all(float(schedule(tf.constant(updates + more, tf.int64))) == 0 for more in ahead)
 
 
-def _unpack(batch: Batch) -> Batch:
-    inputs, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
-    if sample_weight is not None:
-        raise ValueError("Seq2Seq takes no sample weights: its loss weighs every label that is not padding alike.")
-    return inputs, labels
+def _unpack(batch: Any) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor, tf.Tensor]:
+    """Returns inputs, labels and the weights of the labels, `(batch, 1)` or `(batch, time)`."""
+    inputs, labels, weights = keras.utils.unpack_x_y_sample_weight(batch)
+    weights = tf.ones([1, 1]) if weights is None else tf.cast(weights, tf.float32)
+    return inputs, labels, weights[:, None] if weights.shape.rank == 1 else weights
+
+
+def _per_token(loss: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    if loss.shape.rank != labels.shape.rank:
+        raise ValueError(
+            f"the loss has the shape {tuple(loss.shape)}: it has to give a number for each token, (batch, time); mask "
+            "and mean are the model's business"
+        )
+    return tf.cast(loss, tf.float32)

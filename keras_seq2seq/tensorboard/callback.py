@@ -7,7 +7,7 @@ every point stands at the model's own update counter, so a resumed run goes on a
 import importlib.util
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,16 @@ class TensorBoard(keras.callbacks.Callback):
         examples: the training pairs.
         valid: the validation pairs; the first ones are looked at, or else the first training pairs.
         profile: the first and the last update to profile.
+        hyperparameters: what the HParams tab compares, by name.
     """
 
     def __init__(
-        self, run: Path, examples: Examples, valid: Examples | None = None, profile: tuple[int, int] | None = None
+        self,
+        run: Path,
+        examples: Examples,
+        valid: Examples | None = None,
+        profile: tuple[int, int] | None = None,
+        hyperparameters: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.run = run
@@ -70,6 +76,7 @@ class TensorBoard(keras.callbacks.Callback):
         self.split = "validation" if valid else "train"
         self.shown = (valid or examples).first(SHOWN)
         self.profile = profile
+        self.hyperparameters = hyperparameters or {}
         self.profiling = False
         self.broken: set[str] = set()
 
@@ -104,7 +111,7 @@ class TensorBoard(keras.callbacks.Callback):
         # A resumed run stays one run of the HParams tab, with the configuration it has now.
         for stale in self.run.glob(f"*{HPARAMS}"):
             stale.unlink()
-        self.attempt("hyperparameters", ".", summaries.hyperparameters, self.model, self.run.name)
+        self.attempt("hyperparameters", ".", summaries.hyperparameters, self.model, self.hyperparameters, self.run.name)
         self.observed_at = self.drawn_at = self.update
         self.seen = None
         if self.update == 0:

@@ -13,7 +13,6 @@ import tensorflow as tf
 from keras_seq2seq.data.batching import Examples
 from keras_seq2seq.data.vocabulary import Vocabulary
 from keras_seq2seq.keras_version import keras
-from keras_seq2seq.layers.decoder import Memory
 from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentropy
 from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.model.train_step import gradients_of
@@ -67,40 +66,34 @@ def look(model: Seq2Seq, examples: Examples) -> dict[str, np.ndarray]:
         `attention` `(rows, target_time, source_time)`, where the model has it;
         and `weights/PATH` and `gradients/PATH`, of the mean loss, by the paths of `named_parts`.
     """
-    source, decoder_input, labels = (side.to_tensor() for side in examples[:3])
+    source, target_input, labels = (side.to_tensor() for side in examples[:3])
     weights = named_weights(model)
     with tf.GradientTape() as tape:
-        logits, attention = model.logits_and_attention((source, decoder_input))
-        loss = token_crossentropy(labels, logits)
+        memory, state = model.encoder(source)
+        prepared = model.decoder.prepare(state, memory, source != 0)
+        # A decoder of one's own need not show more than its logits.
+        inspect = getattr(model.decoder, "inspect", lambda *arguments: {"logits": model.decoder(*arguments)})
+        shown = inspect(target_input, *prepared)
+        loss = token_crossentropy(labels, shown["logits"])
         mean_loss = masked_mean(loss, label_mask(labels))
     gradients = gradients_of(tape, mean_loss, list(weights.values()))
-    state, memory = model.read(source)
+    longest = min(model.max_target_length, 2 * labels.shape[1])  # an untrained model finds no end
     seen = {
         "source": source,
-        "decoder_input": decoder_input,
+        "decoder_input": target_input,
         "labels": labels,
         "loss": loss,
-        "predicted": tf.argmax(logits, axis=-1),
-        # An untrained model finds no end.
-        "said": model.generate_ids(source, max_length=min(model.answer_limit, 2 * labels.shape[1]))[0][:, 0],
-        "encoder": tf.cast(memory[0], tf.float32),
-        "decoder": _decoder_states(model, decoder_input, state, memory),
+        "predicted": tf.argmax(shown["logits"], axis=-1),
+        "said": model.generate_ids(source, max_length=longest)[0][:, 0],
+        "encoder": tf.cast(memory, tf.float32),
     }
-    if attention is not None:
-        seen["attention"] = tf.cast(attention, tf.float32)
+    for name, kept in (("decoder", "hidden_states"), ("attention", "attention")):
+        if kept in shown:
+            seen[name] = tf.cast(shown[kept], tf.float32)
     for (path, weight), gradient in zip(weights.items(), gradients, strict=True):
         seen[f"weights/{path}"] = tf.convert_to_tensor(weight)
         seen[f"gradients/{path}"] = tf.convert_to_tensor(gradient)
     return {name: value.numpy() for name, value in seen.items()}
-
-
-def _decoder_states(model: Seq2Seq, decoder_input: tf.Tensor, state: list[tf.Tensor], memory: Memory) -> tf.Tensor:
-    states = []
-    for token in tf.unstack(decoder_input, axis=1):
-        _, state = model.decoder.step(token, state, memory)
-        hidden = state[-len(state) // model.config.layers]  # the first part of the top level's state
-        states.append(tf.cast(hidden, tf.float32))
-    return tf.stack(states, axis=1)
 
 
 def exact_match(model: Seq2Seq, examples: Examples) -> float:

@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,12 @@ def scalars(values: dict[str, float]) -> None:
     _write_at_once([scalar_pb(name, value) for name, value in values.items()])
 
 
-def hyperparameters(model: Seq2Seq, run: str) -> None:
-    """Writes the configuration, for the HParams tab to put beside what came of it: what differs between runs first."""
-    # How a run is shown, and where it stands, is nothing to compare.
-    left_out = ("inspect", "tensorboard", "profile", "logs", "run", "resume")
+def hyperparameters(model: Seq2Seq, values: Mapping[str, Any], run: str) -> None:
+    """Writes the values, for the HParams tab to put beside what came of them: what differs between runs first."""
     # By hand, since Keras 2 counts the numbers of the metrics too.
     parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    values: dict[str, Any] = {"keras": keras_major(), "parameters": parameters}
-    for name, value in model.config.to_dict().items():
-        if name not in left_out:
-            values[name] = "" if value is None else value
-    hparams.hparams(values, trial_id=run)
+    shown = {name: "" if value is None else value for name, value in values.items()}
+    hparams.hparams({"keras": keras_major(), "parameters": parameters, **shown}, trial_id=run)
 
 
 def end_of_session() -> None:
@@ -70,7 +66,8 @@ def histograms(seen: Seen) -> None:
     """Writes the distribution of every weight, of its gradient, and of the hidden states, padding left out."""
     values = {name: value for name, value in seen.items() if name.startswith(("weights/", "gradients/"))}
     for part, ids in (("encoder", "source"), ("decoder", "decoder_input")):
-        values[f"hidden_states/{part}"] = seen[part][seen[ids] != 0]
+        if part in seen:
+            values[f"hidden_states/{part}"] = seen[part][seen[ids] != 0]
     _write_at_once([histogram_pb(name, value) for name, value in values.items()])
 
 
@@ -89,7 +86,11 @@ def images(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
         tokens_of(seen[ids][:1], seen[ids][:1] != 0, vocabulary)
         for ids, vocabulary in (("source", source), ("decoder_input", target))
     )
-    states = [("encoder", seen["encoder"][0, : len(read)], read), ("decoder", seen["decoder"][0, : len(given)], given)]
+    states = [
+        (part, seen[part][0, : len(tokens)], tokens)
+        for part, tokens in (("encoder", read), ("decoder", given))
+        if part in seen
+    ]
     sentence = f"{asked} → {answer}"
     pictures = {
         "loss": figures.positions(loss, *rows, "loss of each reference token, in nats", math.log(len(target))),
@@ -105,10 +106,11 @@ def images(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
 
 def embeddings(model: Seq2Seq, examples: Examples, folder: Path) -> None:
     """Writes the embeddings for the projector, each token with how often training meets it, as tables in `folder`."""
-    source, target = model.encoder.embedding, model.decoder.embedding
+    source, target = (getattr(half, "embedding", None) for half in (model.encoder, model.decoder))
     read, said = examples.source.flat_values, examples.decoder_input.flat_values
     sides = [("source", source, model.source_vocabulary, read), ("target", target, model.target_vocabulary, said)]
-    if source is target:
+    sides = [side for side in sides if side[1] is not None]  # a half of one's own may do without
+    if source is target and source is not None:
         sides = [("shared", source, model.source_vocabulary, tf.concat([read, said], axis=0))]
     config = ProjectorConfig()
     for name, layer, vocabulary, ids in sides:

@@ -1,18 +1,32 @@
-"""From a configuration to its parts: vocabularies, model, optimizer."""
+"""From a configuration to its parts: vocabularies, model, optimizer, batches. The only place where both are known."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.data.augmentation import more_pairs
+from keras_seq2seq.data.batching import Examples, encode_pairs, make_buckets, training_batches
 from keras_seq2seq.data.corpora import Pair
 from keras_seq2seq.data.embedding_files import read_embeddings
 from keras_seq2seq.data.vocabulary import NOTEBOOK_TOKENS, Vocabulary
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras
-from keras_seq2seq.layers.attention import MakeAttention
-from keras_seq2seq.layers.recurrent import MakeCell
-from keras_seq2seq.model.precision import optimizer_for
+from keras_seq2seq.layers.attention import Attention
+from keras_seq2seq.layers.decoder import Decoder
+from keras_seq2seq.layers.encoder import Encoder
+from keras_seq2seq.layers.recurrent import CellChoice
+from keras_seq2seq.model.losses import SmoothedCrossentropy
+from keras_seq2seq.model.precision import layers_of_precision, optimizer_for
 from keras_seq2seq.model.schedules import InverseSquareRoot
-from keras_seq2seq.model.seq2seq import Seq2Seq, embedding_files
+from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.training.configuration import Configuration
+
+SHARE = 2 / 3  # of the epochs that learn splices too; the last ones learn the given pairs alone, which are all right
+BOTH_HALVES = (
+    *("embedding_dim", "units", "residual", "dropout", "recurrent_dropout", "embedding_stddev"),
+    *("recurrent_initializer", "seed"),
+)
 
 
 def build_vocabularies(pairs: list[Pair], config: Configuration) -> tuple[Vocabulary, Vocabulary]:
@@ -37,28 +51,98 @@ def build_vocabularies(pairs: list[Pair], config: Configuration) -> tuple[Vocabu
     return vocabulary, vocabulary
 
 
-def new_model(
+def build_model(
+    config: Configuration,
+    source_vocabulary: Vocabulary,
+    target_vocabulary: Vocabulary,
+    max_target_length: int,
+    cell: CellChoice | None = None,
+    attention: Attention | None = None,
+) -> Seq2Seq:
+    """Puts a model together, with fresh weights.
+
+    Args:
+        config: of the run.
+        source_vocabulary: of the sources.
+        target_vocabulary: of the targets.
+        max_target_length: the most tokens it generates.
+        cell: in place of `config.cell`.
+        attention: in place of `config.attention`.
+    """
+    both: dict[str, Any] = {name: getattr(config, name) for name in BOTH_HALVES}
+    both |= {"cell": cell or config.cell, "num_layers": config.layers}
+    frozen = [
+        config.freeze_embeddings and path is not None for path in (config.source_embeddings, config.target_embeddings)
+    ]
+    with layers_of_precision(config.precision):
+        encoder = Encoder(
+            len(source_vocabulary),
+            bidirectional=config.bidirectional,
+            reverse_source=config.reverse_source,
+            trainable_embedding=not frozen[0],
+            name="encoder",
+            **both,
+        )
+        decoder = Decoder(
+            len(target_vocabulary),
+            attention=attention or (None if config.attention == "none" else config.attention),
+            tie_embeddings=config.tie_embeddings,
+            embedding=encoder.embedding if config.shared_vocabulary else None,
+            trainable_embedding=not frozen[1],
+            name="decoder",
+            **both,
+        )
+    return Seq2Seq(
+        encoder,
+        decoder,
+        source_vocabulary,
+        target_vocabulary,
+        max_source_length=config.max_length,
+        max_target_length=max_target_length,
+        scheduled_sampling=config.scheduled_sampling,
+        sampling_updates=config.sampling_updates,
+        seed=config.seed,
+    ).create_weights()
+
+
+def build_optimizer(config: Configuration, updates: int) -> keras.optimizers.Optimizer:
+    """Makes Adam with its schedule and averages, ready for so many updates in the whole run."""
+    averages = {"use_ema": True, "ema_momentum": config.average} if config.average else {}
+    options = {"epsilon": config.adam_epsilon, "global_clipnorm": config.clip_norm or None, **averages}
+    return optimizer_for(config.precision, keras.optimizers.Adam(learning_rate(config, updates), **options))
+
+
+def build_compiled(
     config: Configuration,
     source_vocabulary: Vocabulary,
     target_vocabulary: Vocabulary,
     longest_target: int,
     updates: int,
-    make_cell: MakeCell | None = None,
-    make_attention: MakeAttention | None = None,
+    cell: CellChoice | None = None,
+    attention: Attention | None = None,
+    loss: Any = None,
+    metrics: Sequence[Any] = (),
 ) -> Seq2Seq:
-    """Makes a model with fresh weights, ready for so many updates; it may say twice as much as the longest target.
+    """Makes a model that is ready for so many updates; it generates up to twice as much as the longest target.
 
     Raises:
         InputError: an embedding file cannot be used.
     """
-    parts = {"make_cell": make_cell, "make_attention": make_attention}
-    model = Seq2Seq(config, source_vocabulary, target_vocabulary, 2 * longest_target, **parts).create_weights()
+    vocabularies = (source_vocabulary, target_vocabulary)
+    model = build_model(config, *vocabularies, 2 * longest_target, cell, attention)
     use_embeddings(model, config)
-    averages = {"use_ema": True, "ema_momentum": config.average} if config.average else {}
-    optimizer = keras.optimizers.Adam(learning_rate(config, updates), epsilon=config.adam_epsilon, **averages)
-    model.compile(optimizer_for(config.precision, optimizer), jit_compile=config.jit_compile)
-    model.optimizer.build(model.trainable_variables)
+    model.compile(
+        build_optimizer(config, updates),
+        loss=loss or default_loss(config),
+        metrics=list(metrics),
+        jit_compile=config.jit_compile,
+    )
     return model
+
+
+def default_loss(config: Configuration) -> Any:
+    """Returns what `compile` takes for `config.label_smoothing`."""
+    return SmoothedCrossentropy(config.label_smoothing) if config.label_smoothing else None
 
 
 def learning_rate(config: Configuration, updates: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
@@ -83,9 +167,55 @@ def use_embeddings(model: Seq2Seq, config: Configuration) -> None:
     Raises:
         InputError: see `read_embeddings`.
     """
-    sides = zip(embedding_files(model, config), (model.source_vocabulary, model.target_vocabulary), strict=True)
-    for side, ((path, layer), vocabulary) in zip(("Source", "Target"), sides, strict=True):
+    for side, path, half, vocabulary in (
+        ("Source", config.source_embeddings, model.encoder, model.source_vocabulary),
+        ("Target", config.target_embeddings, model.decoder, model.target_vocabulary),
+    ):
         if path is not None:
             matrix, found = read_embeddings(path, vocabulary, config.embedding_dim)
-            layer.embeddings.assign(tf.where(found[:, None], matrix, layer.embeddings))
+            table = half.embedding.embeddings
+            table.assign(tf.where(found[:, None], matrix, table))
             print(f"{side} embeddings: {found.sum()} of {len(vocabulary)} tokens found in {path}")
+
+
+def with_splices(
+    given: Examples, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, config: Configuration
+) -> Examples:
+    """Returns the given examples and, behind them, up to `config.splices` spliced ones for each; prints how many."""
+    pairs = more_pairs(given.pairs, (config.source_tokens, config.target_tokens), config.splices, config.seed)
+    made = encode_pairs(pairs, source_vocabulary, target_vocabulary, config.max_length)
+    if not made.pairs:
+        return given
+    print(f"  and {len(made.pairs)} spliced out of them")
+    sides = (tf.concat(both, axis=0) for both in zip(given[:3], made[:3], strict=True))
+    return Examples(*sides, [*given.pairs, *made.pairs])
+
+
+def updates_per_epoch(examples: Examples, given: int, config: Configuration) -> int:
+    """Returns how many updates `config` asks for; by default one pass over `examples`, `given` of which are no splices.
+
+    Where fewer splices could be made than asked for, the given pairs come round more often instead.
+    """
+    asked_for = -(-given * (1 + config.splices) // config.batch_size)
+    buckets = make_buckets(examples, config.batch_size, config.length_buckets)
+    return config.updates_per_epoch or max(buckets.batch_count, asked_for)
+
+
+def batches_to_learn(
+    examples: Examples, given: int, config: Configuration, updates: int, first_batch: int
+) -> tf.data.Dataset:
+    """Yields batches of all examples at first, then of the given pairs alone: some splices teach what is not so.
+
+    Args:
+        examples: the given pairs, and the splices behind them.
+        given: how many of them are no splices.
+        config: for the number of epochs, and what `training_batches` needs.
+        updates: in an epoch.
+        first_batch: how many batches to leave out, to go on where another run stopped.
+    """
+    options = (config.batch_size, config.length_buckets, config.seed)
+    if len(examples.pairs) == given:
+        return training_batches(examples, *options, first_batch)
+    switch = round(SHARE * config.epochs) * updates
+    both = training_batches(examples, *options, min(first_batch, switch)).take(max(switch - first_batch, 0))
+    return both.concatenate(training_batches(examples.first(given), *options, max(first_batch - switch, 0)))

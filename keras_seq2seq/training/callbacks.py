@@ -93,11 +93,11 @@ class HalveOnPlateau(Remembering, keras.callbacks.ReduceLROnPlateau):
 
 @contextlib.contextmanager
 def averaged_weights(model: Seq2Seq) -> Iterator[None]:
-    """Puts the moving averages of the weights in their place for a while, where `config.average` asks for them.
+    """Puts the moving averages of the weights in their place for a while, where the optimizer keeps them.
 
     They begin with the weights at the start on Keras 2, with those after the first update on Keras 3.
     """
-    if not model.config.average:
+    if not getattr(model.optimizer, "use_ema", False):
         yield
         return
     own = [tf.identity(weight) for weight in model.trainable_variables]
@@ -110,7 +110,7 @@ def averaged_weights(model: Seq2Seq) -> Iterator[None]:
 
 
 class JudgeAverages(keras.callbacks.Callback):
-    """Validates the moving averages of the weights, where `config.average` asks for them."""
+    """Validates the moving averages of the weights, where the optimizer keeps them."""
 
     def on_test_begin(self, logs: Any = None) -> None:
         self.swapped = contextlib.ExitStack()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.data import TOKENS
+from keras_seq2seq.data.corpora import CORPORA
 from keras_seq2seq.errors import LARGEST, InputError, is_utf8, suggest
 
 METRICS = ("val_loss", "val_token_accuracy", "val_exact_match", "loss", "token_accuracy")
@@ -46,7 +47,7 @@ class Configuration:
     """
 
     # Text
-    corpus: str = _option("notebook", "a corpus known by name", choices=("notebook", "chatterbot"))
+    corpus: str = _option("notebook", "a corpus known by name", choices=CORPORA)
     data: str | None = _option(None, "your own training pairs: UTF-8, one a line: source, tab, target", shown="FILE")
     valid: str | None = _option(None, "validation pairs, in the same format", shown="FILE")
     valid_share: float = _option(0.0, "without --valid: hold out about this share of the sources", least=0)

@@ -3,22 +3,29 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
-from keras_seq2seq.data.augmentation import batches_to_learn, updates_per_epoch, with_splices
-from keras_seq2seq.data.batching import Examples, batches, encode_pairs
+from keras_seq2seq.data.batching import Examples, encode_pairs, example_batches
 from keras_seq2seq.data.corpora import Pair, check_pairs, hold_out
 from keras_seq2seq.data.vocabulary import Vocabulary
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras
-from keras_seq2seq.layers.attention import MakeAttention
-from keras_seq2seq.layers.recurrent import MakeCell
+from keras_seq2seq.layers.attention import Attention
+from keras_seq2seq.layers.recurrent import CellChoice
+from keras_seq2seq.model.losses import TokenLoss
 from keras_seq2seq.model.saving import MODEL_FILE, load
 from keras_seq2seq.model.seq2seq import Seq2Seq
-from keras_seq2seq.model.train_step import TokenLoss
 from keras_seq2seq.tensorboard.callback import SHOWN, TensorBoard, check_profiler
-from keras_seq2seq.training.build import build_vocabularies, new_model
+from keras_seq2seq.training.build import (
+    batches_to_learn,
+    build_compiled,
+    build_vocabularies,
+    default_loss,
+    updates_per_epoch,
+    with_splices,
+)
 from keras_seq2seq.training.callbacks import (
     Inspect,
     JudgeAverages,
@@ -31,6 +38,8 @@ from keras_seq2seq.training.configuration_files import write_configuration
 from keras_seq2seq.training.interruption import interruptible
 from keras_seq2seq.training.runs import fingerprint, has_stopped, load_stopped, names_of, new_run_folder
 
+NOT_COMPARED = ("inspect", "tensorboard", "profile", "logs", "run", "resume")
+
 
 def train(
     config: Configuration,
@@ -38,9 +47,9 @@ def train(
     valid_pairs: Sequence[Pair] = (),
     callbacks: Sequence[keras.callbacks.Callback] = (),
     metrics: Sequence[keras.metrics.Metric] = (),
-    token_loss: TokenLoss | None = None,
-    make_cell: MakeCell | None = None,
-    make_attention: MakeAttention | None = None,
+    loss: TokenLoss | None = None,
+    cell: CellChoice | None = None,
+    attention: Attention | None = None,
 ) -> Seq2Seq:
     """Trains a model on text pairs, saves it in a new folder of `config.logs` and prints its answers.
 
@@ -50,10 +59,10 @@ def train(
         valid_pairs: measured after each epoch, where there are any; without them `config.valid_share` of the training
             pairs is held out.
         callbacks: more Keras callbacks of your own.
-        metrics: more Keras metrics, updated with all tokens in one row: see `Learning.own_metrics`.
-        token_loss: a loss of your own: see `Seq2Seq`.
-        make_cell: an RNN cell of your own: see `recurrent.make_rnn`.
-        make_attention: an attention of your own: see `attention`.
+        metrics: more metrics: see `Seq2Seq.compile`.
+        loss: a loss of your own, in place of the cross-entropy: see `Seq2Seq.compile`.
+        cell: an RNN cell of your own: see `RecurrentHalf`.
+        attention: an attention of your own: see `Attention`.
 
     Raises:
         InputError: no pair is short enough, the logs folder cannot be written, or what `config` asks for is
@@ -72,12 +81,12 @@ def train(
     if config.profile:
         check_profiler()
     digests = fingerprint(train_pairs, list(valid_pairs))
-    functions = {"token_loss": token_loss, "make_cell": make_cell, "make_attention": make_attention}
-    own = names_of(metrics=metrics, callbacks=callbacks, **functions)
+    own = names_of(metrics=metrics, callbacks=callbacks, loss=loss, cell=cell, attention=attention)
     if config.resume:
         run = Path(config.logs, config.run)
         model = load_stopped(run, config, digests, own)
-        model.config = config
+        rest = {"loss": loss or default_loss(config), "metrics": list(metrics)}
+        model.compile(model.optimizer, jit_compile=config.jit_compile, **rest)
         print(f"Resuming {run} after epoch {model.progress['epoch']}")
         vocabularies = (model.source_vocabulary, model.target_vocabulary)
     else:
@@ -89,17 +98,19 @@ def train(
     updates = updates_per_epoch(examples, len(given.pairs), config)
     if not config.resume:
         longest = int(examples.labels.bounding_shape()[1])
-        model = new_model(config, *vocabularies, longest, config.epochs * updates, make_cell, make_attention)
+        parts = (cell, attention, loss, metrics)
+        model = build_compiled(config, *vocabularies, longest, config.epochs * updates, *parts)
         model.progress.update(epoch=0, data=digests, own=own)
         run = new_run_folder(config)
 
-    model.own_metrics[:] = metrics
-    if token_loss:
-        model.token_loss = token_loss
+    model.progress["configuration"] = config.to_dict()
     done = model.progress["epoch"]
     finished = done >= config.epochs or has_stopped(model, config)
     keeper = SaveEachEpoch(run, config.best if valid else None)
-    views = [TensorBoard(run, examples, valid, config.profiled_updates())] if config.tensorboard == "on" else []
+    shapes = (config.batch_size, config.length_buckets)
+    views: list[keras.callbacks.Callback] = []
+    if config.tensorboard == "on":
+        views.append(TensorBoard(run, examples, valid, config.profiled_updates(), to_compare(config)))
     if config.inspect:
         views.append(Inspect(first_batch(examples, config), config.inspect))
     try:
@@ -113,7 +124,7 @@ def train(
                     initial_epoch=done,
                     epochs=config.epochs,
                     steps_per_epoch=updates,
-                    validation_data=batches(valid, config) if valid else None,
+                    validation_data=example_batches(valid, *shapes) if valid else None,
                     callbacks=[ear, JudgeAverages(), *views, *callbacks, *stopping_callbacks(config), keeper],
                     verbose=0 if config.inspect else 1 if sys.stdout.isatty() else 2,
                     shuffle=False,
@@ -128,6 +139,11 @@ def train(
     show_answers(best, (valid or examples).pairs[:SHOWN])
     print(f"\nRun:   {run}\nModel: {run / MODEL_FILE}\nWatch: tensorboard --logdir {config.logs}")
     return best
+
+
+def to_compare(config: Configuration) -> dict[str, Any]:
+    """Returns what of a configuration is worth comparing with other runs: not how a run is shown, or where it is."""
+    return {name: value for name, value in config.to_dict().items() if name not in NOT_COMPARED}
 
 
 def check_metrics(config: Configuration, validated: bool) -> None:
@@ -156,7 +172,7 @@ def prepare(
     Raises:
         InputError: all of them were.
     """
-    examples = encode_pairs(list(pairs), source_vocabulary, target_vocabulary, config)
+    examples = encode_pairs(pairs, source_vocabulary, target_vocabulary, config.max_length)
     left_out = len(pairs) - len(examples.pairs)
     reason = f"a side has no token or more than {config.max_length} (--max-length)"
     if not examples.pairs:
@@ -169,11 +185,11 @@ def prepare(
 
 def first_batch(examples: Examples, config: Configuration) -> tuple:
     """Returns the first few training examples as one batch, in their order."""
-    return next(iter(batches(examples.first(SHOWN), config)))
+    return next(iter(example_batches(examples.first(SHOWN), config.batch_size, config.length_buckets)))
 
 
 def show_answers(model: Seq2Seq, pairs: list[Pair]) -> None:
     """Prints what the model answers by itself: from the start token and the encoder's state alone."""
     print("\nAnswers, by greedy decoding:")
-    for (source, target), answer in zip(pairs, model.predict_text([source for source, _ in pairs]), strict=True):
+    for (source, target), answer in zip(pairs, model.generate([source for source, _ in pairs]), strict=True):
         print(f"  question: {source}\n  expected: {target}\n  answer:   {answer}\n")

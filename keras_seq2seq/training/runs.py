@@ -14,9 +14,10 @@ from keras_seq2seq.data.corpora import Pair
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras_major
 from keras_seq2seq.model.saving import LAST_FILE, load
-from keras_seq2seq.model.seq2seq import OWN_PARTS, Seq2Seq
+from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.training.configuration import Configuration, flag_of
 
+SAVED = ("cell", "attention")  # parts of one's own that are saved with the model
 # What may change without changing what the run computes. More epochs only make it longer.
 FREE = ("epochs", "inspect", "logs", "run", "resume", "data", "valid", "tensorboard", "profile")
 
@@ -102,8 +103,9 @@ def load_stopped(run: Path, config: Configuration, data: dict[str, list], own: d
 
 def _differences(model: Seq2Seq, config: Configuration, data: dict[str, list], own: dict[str, list[str]]) -> list[str]:
     differences = []
+    saved = Configuration.from_dict(model.progress["configuration"], start=Configuration())
     for field in dataclasses.fields(Configuration):
-        before, now = getattr(model.config, field.name), getattr(config, field.name)
+        before, now = getattr(saved, field.name), getattr(config, field.name)
         # A cosine falls to 0 at the last epoch, and splices are left out of the last third: there the number of epochs
         # is part of what is computed.
         fixed = field.name == "epochs" and (config.learning_rate_schedule == "cosine" or config.splices)
@@ -118,7 +120,7 @@ def _differences(model: Seq2Seq, config: Configuration, data: dict[str, list], o
     for role in sorted({*before, *own}):
         was, now = before.get(role, []), own.get(role, [])
         # Cell and attention are saved with the model, and need not be given again.
-        if was != now and (now or role not in OWN_PARTS):
+        if was != now and (now or role not in SAVED):
             names = [", ".join(names) or "none" for names in (was, now)]
             differences.append("{} of `train` was {}, is {}".format(role, *names))
     return differences

@@ -1,0 +1,93 @@
+"""Dropout whose random numbers go on where a stopped run left off."""
+
+import zlib
+from typing import Any
+
+import tensorflow as tf
+
+from keras_seq2seq.keras_version import keras, keras_major
+
+
+@keras.utils.register_keras_serializable("keras_seq2seq")
+class Dropout(keras.layers.Layer):
+    """Dropout (Srivastava et al., 2014) whose masks follow from the seed, its name and the count of its draws.
+
+    The count is a weight and is saved with the model, so that a resumed run draws what it would have drawn.
+    Keras's own generators are not saved on Keras 2.
+
+    Args:
+        rate: share of the values set to zero in training; the others are scaled up.
+        seed: of the run.
+        stream: a name that no other dropout of the model has.
+
+    Call arguments:
+        inputs: floats of any shape.
+    """
+
+    def __init__(self, rate: float, seed: int, stream: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.rate = rate
+        self.seed = seed ^ zlib.crc32(stream.encode()) % 2**31
+        self.stream = stream
+        self.supports_masking = True
+        first = tf.VariableAggregation.ONLY_FIRST_REPLICA if keras_major() == 2 else "only_first_replica"
+        self.draws = self.add_weight(
+            name="draws", shape=(), dtype="int64", initializer="zeros", trainable=False, aggregation=first
+        )
+        self.built = True
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if not training:
+            return inputs
+        self.next_draw()
+        return inputs * self.mask(tf.shape(inputs), inputs.dtype)
+
+    def next_draw(self) -> None:
+        """Makes `mask` another one from now on."""
+        self.draws.assign_add(1)
+
+    def uniform(self, shape: tf.Tensor) -> tf.Tensor:
+        """Returns the present draw: float32 numbers from 0 to 1, other ones on each replica."""
+        context = tf.distribute.get_replica_context()
+        replica = tf.cast(context.replica_id_in_sync_group if context else 0, tf.int64)
+        count = tf.cast(tf.convert_to_tensor(self.draws), tf.int64) * 4096 + replica
+        return tf.random.stateless_uniform(shape, tf.stack([tf.constant(self.seed, tf.int64), count]))
+
+    def mask(self, shape: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+        """Returns the present mask: 0 or `1 / (1 - rate)`."""
+        return tf.cast(self.uniform(shape) >= self.rate, dtype) / tf.cast(1.0 - self.rate, dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed, "stream": self.stream}
+
+
+class DropoutCell(keras.layers.Layer):
+    """A cell whose hidden state is dropped out on its way to the next step, by one mask for all steps.
+
+    See Gal and Ghahramani, 2016: noise that changes at every step would keep the state from remembering.
+
+    Args:
+        cell: any RNN cell; the first part of its state is the hidden one.
+        dropout: draws the mask; `dropout.next_draw()` belongs before every sequence.
+    """
+
+    def __init__(self, cell: keras.layers.Layer, dropout: Dropout, **options: Any) -> None:
+        super().__init__(**options)
+        self.cell = cell
+        self.dropout = dropout
+        self.state_size = cell.state_size
+        self.output_size = getattr(cell, "output_size", tf.nest.flatten(cell.state_size)[0])
+        if hasattr(cell, "get_initial_state"):
+            self.get_initial_state = cell.get_initial_state
+
+    def build(self, input_shape: Any) -> None:
+        if not self.cell.built:
+            self.cell.build(input_shape)
+        self.built = True
+
+    def call(self, inputs: tf.Tensor, states: Any, training: bool = False) -> tuple[tf.Tensor, Any]:
+        if training:
+            hidden, *rest = tf.nest.flatten(states)
+            hidden *= self.dropout.mask(tf.shape(hidden), hidden.dtype)
+            states = tf.nest.pack_sequence_as(states, [hidden, *rest])
+        return self.cell(inputs, states, training=training)
