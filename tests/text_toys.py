@@ -57,5 +57,5 @@ def trained(pairs, **options):
     update, [batch] = tf.function(model.train_step, autograph=False), batches(examples, config)
     for _ in range(60):
         update(batch)
-    assert model.predict_text([source for source, _ in pairs]) == [target for _, target in pairs]
+    assert model.generate([source for source, _ in pairs]) == [target for _, target in pairs]
     return model

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq import Configuration, Seq2Seq, Vocabulary, keras, keras_version
+from keras_seq2seq import Configuration, Vocabulary, keras, keras_version
 from keras_seq2seq.data.batching import add_question
 from keras_seq2seq.data.vocabulary import SPECIAL
+from keras_seq2seq.training.build import build_model, default_loss
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 600  # seconds until a process counts as hung; nothing here comes near it
@@ -65,17 +66,23 @@ def numpy_rnn(model, tokens, state):
 WORDS = Vocabulary([*SPECIAL, *"b c d e f".split()], "space")  # b: 5, ..., f: 9
 
 
-def make_model(seed=1, vocabulary=WORDS, answer_limit=8, **options):
+def make_config(**options):
+    """Returns the configuration of a small model."""
+    return Configuration(**{"embedding_dim": 4, "units": 6, "embedding_stddev": 0.5, **options})
+
+
+def make_model(seed=1, vocabulary=WORDS, max_target_length=8, **options):
     """Returns a small model with weights that `seed` decides, wide enough apart that no two logits are close."""
     keras.utils.set_random_seed(seed)
-    config = Configuration(**{"embedding_dim": 4, "units": 6, "embedding_stddev": 0.5, **options})
-    return Seq2Seq(config, vocabulary, vocabulary, answer_limit).create_weights()
+    return build_model(make_config(**options), vocabulary, vocabulary, max_target_length)
 
 
-def compiled_model(learning_rate=0.08, **options):
-    """Returns such a model, ready for plain gradient descent."""
+def compiled_model(learning_rate=0.08, optimizer=None, **options):
+    """Returns such a model, ready for plain gradient descent, with the loss and the clipping that the options name."""
+    config = make_config(**options)
     model = make_model(**options)
-    model.compile(keras.optimizers.SGD(learning_rate))
+    clip = config.clip_norm or None
+    model.compile(optimizer or keras.optimizers.SGD(learning_rate, global_clipnorm=clip), loss=default_loss(config))
     return model
 
 
@@ -124,7 +131,7 @@ def greedy_ids(model, source, max_length):
 
 
 def answers(model, texts):
-    """Returns what `model.predict_text` does, without tracing a graph for it: quicker for a handful of texts."""
+    """Returns what `model.generate` does, without tracing a graph for it: quicker for a handful of texts."""
     source = add_question(model.source_vocabulary.encode(tf.constant(texts)), model.source_vocabulary).to_tensor()
-    ids = greedy_ids(model, source, model.answer_limit)
+    ids = greedy_ids(model, source, model.max_target_length)
     return [text.decode() for text in model.target_vocabulary.decode(tf.constant(ids)).numpy()]

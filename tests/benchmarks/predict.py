@@ -3,7 +3,7 @@
     python tests/benchmarks/predict.py --train hun_train.tsv [--peer torch_seq2seq.py --torch PYTHON]
 
 It trains a SimpleRNN of 64/256 units on character pairs for a few epochs, then
-- answers a file of 10,000 words with `predict_text` (and, with --peer, lets the peer answer the same file with a
+- answers a file of 10,000 words with `generate` (and, with --peer, lets the peer answer the same file with a
   model of the same size, trained as long, with `--test`);
 - answers one word with `python -m keras_seq2seq predict` in a new process, against `import tensorflow` alone.
 """
@@ -56,12 +56,12 @@ def main() -> None:
         model = keras_seq2seq.load(Path(folder, "model"))
         rates = {}
         for name, strategy in (("greedy", GREEDY), ("beam 5", Beam(5))):
-            model.predict_text(words[:1], strategy)  # traces the graph
+            model.generate(words[:1], strategy)  # traces the graph
             start = time.perf_counter()
-            model.predict_text(words, strategy)
+            model.generate(words, strategy)
             rates[name] = WORDS / (time.perf_counter() - start)
             traces = model.text_function(strategy).experimental_get_tracing_count()
-            print(f"predict_text, {name}: {rates[name]:.0f} words/s, traced {traces} time(s)")
+            print(f"generate, {name}: {rates[name]:.0f} words/s, traced {traces} time(s)")
         if options.peer:
             command = [
                 options.torch,

@@ -19,7 +19,7 @@ from keras_seq2seq import Configuration, keras, keras_version, read_pairs
 from keras_seq2seq.data.batching import batches, encode_pairs, make_buckets, training_batches
 from keras_seq2seq.data.corpora import Pair
 from keras_seq2seq.tensorboard.callback import TensorBoard
-from keras_seq2seq.training.build import build_vocabularies, new_model
+from keras_seq2seq.training.build import build_compiled, build_vocabularies
 from keras_seq2seq.training.callbacks import Interruptible
 
 
@@ -33,7 +33,7 @@ def epochs(config: Configuration, pairs: list[Pair], valid: list[Pair], run: Pat
     vocabularies = build_vocabularies(pairs, config)
     examples, measured = (encode_pairs(part, *vocabularies, config) for part in (pairs, valid))
     updates, longest = make_buckets(examples, config).batch_count, int(examples.labels.bounding_shape()[1])
-    model = new_model(config, *vocabularies, longest, config.epochs * updates)
+    model = build_compiled(config, *vocabularies, longest, config.epochs * updates)
     views = TensorBoard(run, examples, measured) if run else keras.callbacks.Callback()
     views.set_model(model)
     start = now()

@@ -63,7 +63,7 @@ class Echo:
     def __init__(self):
         self.batches = []
 
-    def predict_nbest(self, texts, strategy, batch_size, first_row):
+    def generate_nbest(self, texts, strategy, batch_size, first_row):
         self.strategy = strategy
         self.batches.append(list(texts))
         return [[Hypothesis(f"{first_row + number}:{text}", -0.75, -0.5)] for number, text in enumerate(texts)]
@@ -231,7 +231,7 @@ def test_files_that_cannot_be_used(echo, there, ask, options, parts):
 
 def test_the_n_best_with_scores(there, ask):
     lines = []
-    answers = word_model().predict_nbest([BANANA, "", "water banana"], Beam(5, 3))
+    answers = word_model().generate_nbest([BANANA, "", "water banana"], Beam(5, 3))
     for number, best in enumerate(answers, start=1):
         lines += [f"{number}\t{text}\t{score:.4f}" for text, _, score in best]
     assert len(lines) == 3 + 1 + 3
@@ -514,7 +514,7 @@ def test_ctrl_c(echo, there, ask, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(echo, "predict_nbest", interrupted)
+    monkeypatch.setattr(echo, "generate_nbest", interrupted)
     done = ask("predict", "a", "--output", "answers")
     assert (done.code, done.out, done.err) == (130, "", "error: stopped by Ctrl-C\n")
     assert names(there) == []

@@ -53,7 +53,7 @@ def updates_to_learn(compiled: Seq2Seq, batch: tuple) -> list[bool]:
     for _ in range(4):
         for _ in range(50):
             compiled.train_on_batch(*batch)
-        exact.append(compiled.predict_text([source for source, _ in NOTEBOOK]) == [target for _, target in NOTEBOOK])
+        exact.append(compiled.generate([source for source, _ in NOTEBOOK]) == [target for _, target in NOTEBOOK])
     return exact
 
 

@@ -276,7 +276,7 @@ SOME_OF_BOTH = [(name, rate, False) for name in DROPPING for rate in (0.0, 0.5)]
 @pytest.mark.parametrize(("name", "recurrent_dropout", "in_graph"), SOME_OF_BOTH)
 def test_a_cell_of_keras_drops_out_anew_in_each_training_call_and_never_when_asked(name, recurrent_dropout, in_graph):
     config = Configuration(**SIZES, recurrent_dropout=recurrent_dropout)
-    encoder, decoder = (half(7, config, make_cell=DROPPING[name]) for half in (Encoder, Decoder))
+    encoder, decoder = (half(7, config, cell=DROPPING[name]) for half in (Encoder, Decoder))
 
     def read_and_say(ids, training):
         state = encoder(ids, training=training)[1]

@@ -117,7 +117,7 @@ PLACES = {
     ),
     "loss": lambda described, attack: described["compile_config"].update(loss=attack),
     "epsilon": lambda described, attack: described["compile_config"]["optimizer"]["config"].update(epsilon=attack),
-    "cell": lambda described, attack: described["config"].update(own_parts={"make_cell": attack}),
+    "cell": lambda described, attack: described["config"].update(own_parts={"cell": attack}),
     "vocabulary": lambda described, attack: described["config"].update(source_vocabulary=attack),
     "token": lambda described, attack: described["config"]["source_vocabulary"]["tokens"].append(attack),
     "units": lambda described, attack: described["config"]["config"].update(units=attack),
@@ -266,7 +266,7 @@ def change_vocabulary(change):
         (change_model(format=3), "was saved by a newer keras_seq2seq (format 3, not 2); upgrade"),
         (change_model(format="new"), "was saved by a newer keras_seq2seq"),
         (change_model(own_parts={"cell": "own>Slow"}), "its own parts has an unknown key 'cell'"),
-        (change_model(own_parts={"make_cell": "os>system"}), "the model needs 'system': import the file"),
+        (change_model(own_parts={"cell": "os>system"}), "the model needs 'system': import the file"),
         (change_model(progress=3), "its progress is not described"),
         (change_model(more=1), "its model has an unknown key 'more'; the valid ones are: format, config"),
         (lambda described: described["config"].pop("answer_limit"), "its model is described without answer_limit"),
@@ -384,7 +384,7 @@ def check_damaged(parts, path, count, seed):
             assert "\n" not in str(error) and str(path) in str(error)
             continue
         loaded += 1
-        model.answer_limit = min(model.answer_limit, 8)
+        model.max_target_length = min(model.max_target_length, 8)
         toys.answers(model, QUESTIONS)
     return loaded
 

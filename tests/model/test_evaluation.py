@@ -314,7 +314,7 @@ def test_what_was_too_long_to_train_on_is_measured(model):
 def test_what_the_model_cannot_name_is_one_wrong_token(model, monkeypatch, unit):
     # As text, `<unk>` has five characters; as a word, no angle brackets.
     monkeypatch.setattr(model.target_vocabulary, "unit", unit)
-    monkeypatch.setattr(model, "predict_text", lambda sources, strategy: ["<unk>"])
+    monkeypatch.setattr(model, "generate", lambda sources, strategy: ["<unk>"])
     found = evaluate(model, {BANANA: ["unk" if unit == "word" else "u"]})
     assert (found["exact_match"], found["token_error_rate"]) == (0, 100)
 
@@ -406,7 +406,7 @@ RIGHT = [
 
 def test_bleu_and_chrf_are_those_of_the_command(tmp_path, model, monkeypatch):
     pytest.importorskip("sacrebleu")
-    monkeypatch.setattr(model, "predict_text", lambda sources, strategy: SAID)
+    monkeypatch.setattr(model, "generate", lambda sources, strategy: SAID)
     for references in (RIGHT, [choices[:1] for choices in RIGHT]):
         found = evaluate(model, dict(zip((BANANA, WATER), references, strict=True)))
         expected = sacrebleu_says(tmp_path, SAID, *zip(*references, strict=True))

@@ -120,14 +120,14 @@ def served(exported, tmp_path_factory):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_graph_gives_the_very_strings(served, name):
-    expected = MODELS[name]().predict_text(TEXTS[name])
+    expected = MODELS[name]().generate(TEXTS[name])
     assert served[name]["greedy"][: len(expected)] == expected
     assert len(set(expected)) > 3  # there was something to tell apart
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_graph_gives_the_very_best_answers_with_their_log_probabilities_and_scores(served, name):
-    expected = MODELS[name]().predict_nbest(TEXTS[name], BEAMS[name])
+    expected = MODELS[name]().generate_nbest(TEXTS[name], BEAMS[name])
     beam = served[name]["beam"]
     for number, answers in enumerate(expected):
         texts = beam["answers"][number]
@@ -150,8 +150,8 @@ def test_what_was_learnt_is_answered(served):
 
 def test_invalid_bytes_are_read_as_replacement_characters(served):
     texts = list(INVALID.values())
-    assert served["char"]["greedy"][-len(INVALID) :] == char_model().predict_text(texts)
-    expected = char_model().predict_nbest(texts, BEAMS["char"])
+    assert served["char"]["greedy"][-len(INVALID) :] == char_model().generate(texts)
+    expected = char_model().generate_nbest(texts, BEAMS["char"])
     beam = served["char"]["beam"]
     for number, answers in enumerate(expected, start=len(TEXTS["char"])):
         assert beam["answers"][number] == [answer.text for answer in answers]

@@ -41,22 +41,22 @@ def chances(answers):
 
 @pytest.mark.parametrize("texts", [[], [BANANA], [WATER, BANANA], (BANANA, WATER)], ids=len)
 def test_one_answer_for_each_text_in_order(texts):
-    assert word_model().predict_text(texts) == [dict(WORD_PAIRS)[text] for text in texts]
+    assert word_model().generate(texts) == [dict(WORD_PAIRS)[text] for text in texts]
 
 
 def test_more_texts_than_a_batch_holds_keep_their_order():
     sources = [source for source, _ in CHAR_PAIRS] * 40  # 320, and 128 to a batch
     random.Random(0).shuffle(sources)
-    assert char_model().predict_text(sources) == [dict(CHAR_PAIRS)[source] for source in sources]
+    assert char_model().generate(sources) == [dict(CHAR_PAIRS)[source] for source in sources]
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES, ids=repr)
 def test_the_batch_size_changes_nothing(strategy):
     texts = ["cat", "tack", "kit", "a", "", "ttt", FAMILY, "acca", "tat"]
-    expected = char_model().predict_nbest(texts, strategy)
+    expected = char_model().generate_nbest(texts, strategy)
     assert len({answers[0][0] for answers in expected}) > 3  # something could get mixed up
     for batch_size in (1, 4):
-        found = char_model().predict_nbest(texts, strategy, batch_size=batch_size)
+        found = char_model().generate_nbest(texts, strategy, batch_size=batch_size)
         assert [[a.text for a in answers] for answers in found] == [[a.text for a in answers] for answers in expected]
         for some_answers, same_answers in zip(found, expected, strict=True):
             assert chances(some_answers) == pytest.approx(chances(same_answers), abs=1e-4)
@@ -64,16 +64,19 @@ def test_the_batch_size_changes_nothing(strategy):
 
 def test_a_part_of_something_longer_is_drawn_as_the_whole():
     texts = ["cat", "tack", "kit", "acca", "tat"]
-    whole = char_model().predict_nbest(texts, SAMPLING)
-    parts = [*char_model().predict_nbest(texts[:2], SAMPLING), *char_model().predict_nbest(texts[2:], SAMPLING, 128, 2)]
+    whole = char_model().generate_nbest(texts, SAMPLING)
+    parts = [
+        *char_model().generate_nbest(texts[:2], SAMPLING),
+        *char_model().generate_nbest(texts[2:], SAMPLING, 128, 2),
+    ]
     assert [answers[0][0] for answers in parts] == [answers[0][0] for answers in whole]
 
 
 def test_equal_texts_in_different_rows_are_drawn_differently():
-    assert len(set(char_model().predict_text(["cat"] * 20, SAMPLING))) > 5
+    assert len(set(char_model().generate(["cat"] * 20, SAMPLING))) > 5
 
 
-@pytest.mark.parametrize("ask", ["predict_text", "predict_nbest"])
+@pytest.mark.parametrize("ask", ["generate", "generate_nbest"])
 def test_a_string_is_not_a_list_of_texts(ask):
     # It would be taken for a list of its characters.
     with pytest.raises(TypeError, match="list"):
@@ -84,8 +87,8 @@ def test_a_string_is_not_a_list_of_texts(ask):
 def test_what_is_no_text_is_named(bad):
     model = word_model()
     for call, name in (
-        (lambda: model.predict_text([BANANA, bad]), "text"),
-        (lambda: model.predict_nbest([BANANA, bad], BEAM), "text"),
+        (lambda: model.generate([BANANA, bad]), "text"),
+        (lambda: model.generate_nbest([BANANA, bad], BEAM), "text"),
         (lambda: model.score([BANANA, bad], [YELLOW, HYDROGEN]), "source"),
         (lambda: model.score([BANANA, WATER], [YELLOW, bad]), "target"),
     ):
@@ -96,13 +99,13 @@ def test_what_is_no_text_is_named(bad):
 
 def test_of_a_long_text_that_is_none_the_beginning_is_shown():
     with pytest.raises(InputError, match=r"^text 1 is 'x{59}; give") as caught:
-        word_model().predict_text(["x" * 10_000 + "\ud800"])
+        word_model().generate(["x" * 10_000 + "\ud800"])
     assert "\n" not in str(caught.value)
 
 
 def test_any_iterable_of_texts_will_do():
-    assert word_model().predict_text(text for text in (BANANA, WATER)) == [YELLOW, HYDROGEN]
-    assert word_model().predict_text(np.array([BANANA, WATER])) == [YELLOW, HYDROGEN]
+    assert word_model().generate(text for text in (BANANA, WATER)) == [YELLOW, HYDROGEN]
+    assert word_model().generate(np.array([BANANA, WATER])) == [YELLOW, HYDROGEN]
 
 
 # Odd texts
@@ -114,15 +117,15 @@ NOTHING = ["", " ", " \t \n", "\u3000\u00a0", "?!... —", "\0"]
 @pytest.mark.parametrize("strategy", FEW, ids=repr)
 def test_nothing_asked_nothing_answered(strategy):
     # Beside a text that is something, and among themselves.
-    something, *nothing = word_model().predict_nbest([BANANA, *NOTHING], strategy)
+    something, *nothing = word_model().generate_nbest([BANANA, *NOTHING], strategy)
     assert something[0][0] == YELLOW
     assert nothing == [[("", 0.0, 0.0)]] * len(NOTHING)
-    assert word_model().predict_nbest(NOTHING, strategy) == nothing
+    assert word_model().generate_nbest(NOTHING, strategy) == nothing
 
 
 def test_where_blanks_are_characters_they_ask_something():
-    assert char_model().predict_text(["", "\t \t"]) == ["", "TAB"]
-    assert char_model().predict_text([" "]) != [""]
+    assert char_model().generate(["", "\t \t"]) == ["", "TAB"]
+    assert char_model().generate([" "]) != [""]
 
 
 def test_words_are_recognised_however_they_are_written():
@@ -131,11 +134,11 @@ def test_words_are_recognised_however_they_are_written():
         "what\tis the\u3000color  of banana\r\n",
         "«what» is the color, of banana!",
     ]
-    assert word_model().predict_text(texts) == [YELLOW] * 3
+    assert word_model().generate(texts) == [YELLOW] * 3
 
 
 def test_all_unknown_words_are_the_same_word():
-    one, other, left_out = word_model().predict_nbest(
+    one, other, left_out = word_model().generate_nbest(
         ["what is the smell of bananas", "what is the taste of 香蕉", "what is the of"], BEAM
     )
     assert [answer.text for answer in one] == [answer.text for answer in other]
@@ -148,7 +151,7 @@ def test_an_unknown_word_does_not_stop_a_model_without_a_word_for_it():
     # The 2018 dictionary has no <unk>.
     config = Configuration(as_published=True)
     model = Seq2Seq(config, *build_vocabularies(WORD_PAIRS, config), answer_limit=4).create_weights()
-    answers = model.predict_text(["what is love", "love", BANANA])
+    answers = model.generate(["what is love", "love", BANANA])
     assert [isinstance(answer, str) for answer in answers] == [True] * 3
 
 
@@ -161,32 +164,32 @@ def test_without_a_word_for_it_an_unknown_word_is_passed_over_from_either_side()
 
 def test_no_answer_has_a_token_that_only_begins_sentences():
     model = word_model()
-    assert [model.target_vocabulary.tokens[number] for number in model.never_said] == ["<pad>", "<q>", "<a>"]
+    assert [model.target_vocabulary.tokens[number] for number in model.suppressed_tokens] == ["<pad>", "<q>", "<a>"]
     published = Configuration(as_published=True)
-    assert Seq2Seq(published, *build_vocabularies(WORD_PAIRS, published)).never_said == [0]
+    assert Seq2Seq(published, *build_vocabularies(WORD_PAIRS, published)).suppressed_tokens == [0]
     # Wilder than this no draw is: each token has the same chance.
     ids, _ = model.generate_ids(tf.fill([500, 3], 2), Sampling(temperature=1e6), max_length=8)
-    assert not np.isin(ids, model.never_said[1:]).any()
+    assert not np.isin(ids, model.suppressed_tokens[1:]).any()
 
 
 def test_of_a_long_text_the_first_tokens_are_read():
     # The model reads six words: the whole question, here.
-    cut, long, five, seven = word_model().predict_nbest(
+    cut, long, five, seven = word_model().generate_nbest(
         [BANANA, BANANA + " water molecules" * 5000, "what is the color of", "what is the color of water banana"], BEAM
     )
     assert cut[0][0] == YELLOW
     assert [answer.text for answer in long] == [answer.text for answer in cut]
     assert chances(long) == pytest.approx(chances(cut), abs=1e-5)
     # The sixth word is read, the seventh is not.
-    [six] = word_model().predict_nbest(["what is the color of water"], BEAM)
+    [six] = word_model().generate_nbest(["what is the color of water"], BEAM)
     assert chances(six) == pytest.approx(chances(seven), abs=1e-5)
     assert chances(six) != pytest.approx(chances(five), abs=1e-4)
 
 
 def test_a_character_may_be_many_bytes():
-    assert char_model().predict_text([ACCENT, FAMILY]) == ["\u0301E é", "👨\u200d👩\u200d👧 ×"]
+    assert char_model().generate([ACCENT, FAMILY]) == ["\u0301E é", "👨\u200d👩\u200d👧 ×"]
     # Composed, é is another character, which this model has not seen: nobody normalises behind the user's back.
-    composed, unknown = char_model().predict_nbest(["é", "☃"])
+    composed, unknown = char_model().generate_nbest(["é", "☃"])
     assert composed == unknown
 
 
@@ -194,7 +197,7 @@ def test_a_character_may_be_many_bytes():
 @hypothesis.given(texts=some.lists(some.text(some.characters(exclude_categories=["Cs"])), max_size=5))
 def test_any_text_gets_an_answer(texts):
     for model in (word_model(), char_model()):
-        answers = model.predict_text(texts)
+        answers = model.generate(texts)
         assert len(answers) == len(texts)
         known = {"<unk>", *model.target_vocabulary.tokens[5:]}
         assert {token for answer in answers for token in answer.split()} <= known
@@ -209,7 +212,7 @@ def test_a_strategy_is_traced_once_whatever_the_batches(strategy):
     model._graphs().of_strategy.cache_clear()  # an export has traced it too, in a graph of its own
     for batch_size in (2, 128):
         for length in (0, 7, 40):
-            model.predict_text(["c" * length, "a", "cat"] * 2, strategy, batch_size=batch_size)
+            model.generate(["c" * length, "a", "cat"] * 2, strategy, batch_size=batch_size)
     assert model.text_function(strategy).experimental_get_tracing_count() == 1
     twin = type(strategy)(**vars(strategy))
     assert model.text_function(twin) is model.text_function(strategy)
@@ -255,7 +258,7 @@ def test_a_strategy_that_would_be_traced_at_each_call_is_refused(make):
     with pytest.raises(
         TypeError, match=rf"strategy {make.__name__} .*@dataclasses\.dataclass\(frozen=True\)"
     ) as caught:
-        word_model().predict_text([BANANA], make())
+        word_model().generate([BANANA], make())
     assert "hashable" in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -271,8 +274,8 @@ def test_a_class_derived_from_a_strategy_is_a_strategy_of_its_own():
     for answer, bias in (("b", 90.0), ("<unk>", 100.0)):
         number = model.target_vocabulary.tokens.index(answer)
         model.decoder.projection.bias.assign(model.decoder.projection.bias + bias * tf.one_hot(number, len(toys.WORDS)))
-    assert model.predict_text(["c"]) == [" ".join(["<unk>"] * 8)]
-    assert model.predict_text(["c"], NoUnknown()) == [" ".join(["b"] * 8)]
+    assert model.generate(["c"]) == [" ".join(["<unk>"] * 8)]
+    assert model.generate(["c"], NoUnknown()) == [" ".join(["b"] * 8)]
     assert model.text_function(NoUnknown()) is model.text_function(NoUnknown())
 
 
@@ -288,19 +291,19 @@ class SaysB:
 
 
 def test_without_a_score_of_its_own_a_strategy_orders_by_log_probability():
-    assert toys.make_model().predict_nbest(["c", ""], SaysB()) == [[("b", -2.0, -2.0)], [("", 0.0, 0.0)]]
+    assert toys.make_model().generate_nbest(["c", ""], SaysB()) == [[("b", -2.0, -2.0)], [("", 0.0, 0.0)]]
 
 
 def test_a_graph_that_was_traced_follows_the_weights():
     model = word_model()
-    before = model.predict_nbest([BANANA])[0][0]
+    before = model.generate_nbest([BANANA])[0][0]
     bias = model.decoder.projection.bias
     known_by_heart = tf.identity(bias)
     end = model.target_vocabulary.tokens.index("<end>")
     bias.assign(known_by_heart + 100 * tf.one_hot(end, len(known_by_heart)))
-    assert model.predict_text([BANANA]) == [""]  # ends at once
+    assert model.generate([BANANA]) == [""]  # ends at once
     bias.assign(known_by_heart)
-    assert model.predict_nbest([BANANA])[0][0] == before
+    assert model.generate_nbest([BANANA])[0][0] == before
 
 
 # How likely
@@ -308,10 +311,10 @@ def test_a_graph_that_was_traced_follows_the_weights():
 
 @pytest.mark.parametrize("length_penalty", [0, 0.6, 1])
 def test_the_best_answers_come_first_and_differ(length_penalty):
-    for answers in char_model().predict_nbest(["cat", "kit", "acca"], Beam(5, 5, length_penalty)):
+    for answers in char_model().generate_nbest(["cat", "kit", "acca"], Beam(5, 5, length_penalty)):
         assert len(answers) == len({answer.text for answer in answers}) == 5
         # Each piece of an answer is a token, and so is <end>, which the longest answers do without.
-        lengths = [min(len(answer.text.split()) + 1, char_model().answer_limit) for answer in answers]
+        lengths = [min(len(answer.text.split()) + 1, char_model().max_target_length) for answer in answers]
         normalised = [p / ((5 + n) / 6) ** length_penalty for n, p in zip(lengths, chances(answers), strict=True)]
         scores = [answer.score for answer in answers]
         assert scores == pytest.approx(normalised, rel=1e-5)
@@ -320,7 +323,7 @@ def test_the_best_answers_come_first_and_differ(length_penalty):
 
 def test_token_by_token_the_score_is_the_log_probability():
     for strategy in (GREEDY, SAMPLING):
-        for [answer] in char_model().predict_nbest(["cat", "kit", "acca"], strategy):
+        for [answer] in char_model().generate_nbest(["cat", "kit", "acca"], strategy):
             assert answer.score == answer.log_probability < 0
 
 
@@ -332,9 +335,9 @@ def test_the_log_probability_of_an_answer_is_what_the_model_scores_it_with(strat
     # <unk> (which a reference cannot name) and what was answered to nothing.
     answers = [
         (source, text, p)
-        for source, said in zip(sources, model.predict_nbest(sources, strategy), strict=True)
+        for source, said in zip(sources, model.generate_nbest(sources, strategy), strict=True)
         for text, p, _ in said
-        if source and "<unk>" not in text and len(text.split()) < model.answer_limit
+        if source and "<unk>" not in text and len(text.split()) < model.max_target_length
     ]
     assert len(answers) >= 3
     _, sums = model.score([source for source, _, _ in answers], [text for _, text, _ in answers])
@@ -410,6 +413,6 @@ def test_a_model_whose_numbers_have_run_away_says_so():
     bias.assign(known_by_heart * math.nan)
     try:
         with pytest.raises(InputError, match="numbers are NaN"):
-            word_model().predict_nbest([BANANA])
+            word_model().generate_nbest([BANANA])
     finally:
         bias.assign(known_by_heart)

@@ -8,7 +8,7 @@ import toys
 from keras_seq2seq import Configuration, keras, keras_version, load, save
 from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentropy
 from keras_seq2seq.model.precision import layers_of_precision, optimizer_for, scaled_loss
-from keras_seq2seq.training.build import new_model
+from keras_seq2seq.training.build import build_compiled
 from keras_seq2seq.training.callbacks import averaged_weights
 
 KERAS_3 = keras_version.keras_major() == 3
@@ -26,7 +26,9 @@ def scale_of(model):
 def half_model(**options):
     """Returns a model as `train` makes it, with float16."""
     keras.utils.set_random_seed(1)
-    model = new_model(Configuration(**SIZES, precision="float16", **options), toys.WORDS, toys.WORDS, 4, updates=10)
+    model = build_compiled(
+        Configuration(**SIZES, precision="float16", **options), toys.WORDS, toys.WORDS, 4, updates=10
+    )
     model.run_eagerly = True
     return model
 

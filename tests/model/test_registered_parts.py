@@ -8,7 +8,7 @@ import tensorflow as tf
 import toys
 
 from keras_seq2seq import Configuration, Seq2Seq, keras, load, save
-from keras_seq2seq.training.build import new_model
+from keras_seq2seq.training.build import build_compiled
 
 
 @keras.utils.register_keras_serializable("own")
@@ -57,7 +57,7 @@ def two_storeys(units):
 def trained(**parts):
     keras.utils.set_random_seed(1)
     config = Configuration(embedding_dim=4, units=6, embedding_stddev=0.5, layers=2, recurrent_dropout=0.2)
-    model = new_model(config, toys.WORDS, toys.WORDS, 4, updates=2, **parts)
+    model = build_compiled(config, toys.WORDS, toys.WORDS, 4, updates=2, **parts)
     model.run_eagerly = True
     before = [toys.array(weight) for weight in model.trainable_weights]
     for _ in range(2):
@@ -73,10 +73,10 @@ SOURCE = toys.padded([[2, 5, 6], [2, 9]])
 @pytest.mark.parametrize(
     "parts",
     [
-        {"make_cell": LeakyCell},
-        {"make_cell": two_storeys},
-        {"make_attention": FirstToken},
-        {"make_cell": two_gates, "make_attention": FirstToken},
+        {"cell": LeakyCell},
+        {"cell": two_storeys},
+        {"attention": FirstToken},
+        {"cell": two_gates, "attention": FirstToken},
     ],
 )
 def test_they_learn_and_answer_and_are_saved(parts, tmp_path):
@@ -92,7 +92,7 @@ def test_they_learn_and_answer_and_are_saved(parts, tmp_path):
     said = tf.gather(tf.nn.log_softmax(logits), ids[:, 0], batch_dims=2) * mask
     np.testing.assert_allclose(tf.reduce_sum(said, axis=1), total[:, 0], rtol=1e-4)
     assert type(copy.encoder.rnn.cell.cell) is type(model.encoder.rnn.cell.cell)
-    if "make_attention" in parts:
+    if "attention" in parts:
         assert isinstance(copy.decoder.attention, FirstToken)
         assert (weights.numpy() == [1, 0, 0]).all()
 
@@ -107,7 +107,7 @@ class WithSpare(LeakyCell):
 
 
 def test_a_weight_that_is_not_used_stays_as_it_is():
-    model = Seq2Seq(Configuration(units=6), toys.WORDS, toys.WORDS, 4, make_cell=WithSpare).create_weights()
+    model = Seq2Seq(Configuration(units=6), toys.WORDS, toys.WORDS, 4, cell=WithSpare).create_weights()
     model.compile("sgd", run_eagerly=True)
     before = toys.array(model.encoder.rnn.cell.kernel)
     model.train_on_batch(*toys.BATCHES[0])
@@ -119,7 +119,7 @@ class Unregistered(LeakyCell):
     pass
 
 
-@pytest.mark.parametrize("part", ["make_cell", "make_attention"])
+@pytest.mark.parametrize("part", ["cell", "attention"])
 @pytest.mark.parametrize(
     ("own", "name"),
     [
@@ -149,6 +149,6 @@ except keras_seq2seq.InputError as error:
 
 @pytest.mark.parametrize("keras_major", [2, 3])
 def test_a_process_that_does_not_know_them_says_what_is_missing(tmp_path, keras_major):
-    save(trained(make_cell=LeakyCell), tmp_path / "model.keras")
+    save(trained(cell=LeakyCell), tmp_path / "model.keras")
     line = toys.output_of(ELSEWHERE, tmp_path / "model.keras", keras_major=keras_major).splitlines()[-1]
     assert line.endswith("model.keras: the model needs 'LeakyCell': import the file that defines it, then load")

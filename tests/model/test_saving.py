@@ -50,9 +50,9 @@ def file(folder, trained):
 def test_a_loaded_model_is_the_saved_one(trained, file):
     copy = load(file)
     assert copy is not trained
-    assert copy.predict_text(QUESTIONS) == trained.predict_text(QUESTIONS)
+    assert copy.generate(QUESTIONS) == trained.generate(QUESTIONS)
     assert int(copy.optimizer.iterations) == 5
-    assert copy.config == trained.config and copy.answer_limit == 7
+    assert copy.config == trained.config and copy.max_target_length == 7
     assert copy.source_vocabulary.get_config() == trained.source_vocabulary.get_config()
 
 
@@ -104,13 +104,13 @@ from tensorflow import keras
 by_keras = keras.models.load_model(path)
 by_us = keras_seq2seq.load(path)
 same = all((one == other).all() for one, other in zip(by_keras.get_weights(), by_us.get_weights()))
-print(json.dumps([type(by_keras).__name__, by_keras.predict_text(questions), int(by_keras.optimizer.iterations), same]))
+print(json.dumps([type(by_keras).__name__, by_keras.generate(questions), int(by_keras.optimizer.iterations), same]))
 """
 
 
 def test_a_fresh_process_knows_the_model_after_importing_us(trained, file):
     printed = toys.output_of(FRESH, file, json.dumps(QUESTIONS))
-    assert json.loads(printed.splitlines()[-1]) == ["Seq2Seq", trained.predict_text(QUESTIONS), 5, True]
+    assert json.loads(printed.splitlines()[-1]) == ["Seq2Seq", trained.generate(QUESTIONS), 5, True]
 
 
 # Answers with our models, and saves models of its own with the answers they should give.

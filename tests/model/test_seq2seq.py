@@ -280,7 +280,7 @@ def test_a_toy_is_learnt(learnt):
     model, _, before, after = learnt
     assert before["exact_match"] == 0.0 and before["loss"] > 0.8 * math.log(21)  # about as good as a guess
     assert after["exact_match"] == 1.0 and after["token_accuracy"] == 1.0 and after["loss"] < 0.1
-    assert model.predict_text([source for source, _ in NOTEBOOK]) == [target for _, target in NOTEBOOK]
+    assert model.generate([source for source, _ in NOTEBOOK]) == [target for _, target in NOTEBOOK]
 
 
 @pytest.mark.parametrize(

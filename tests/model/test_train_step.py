@@ -51,10 +51,10 @@ def nothing(labels, logits):
     return 0.0 * token_crossentropy(labels, logits)
 
 
-def make_model(make_cell=None, make_attention=None, token_loss=None, rate=RATE, run_eagerly=False, **options):
+def make_model(cell=None, attention=None, loss=None, rate=RATE, run_eagerly=False, **options):
     keras.utils.set_random_seed(1)
     config = Configuration(**{"embedding_dim": 4, "units": 6, "embedding_stddev": 0.5, "clip_norm": 0.0, **options})
-    parts = {"make_cell": make_cell, "make_attention": make_attention}
+    parts = {"cell": make_cell, "attention": make_attention}
     model = Seq2Seq(config, toys.WORDS, toys.WORDS, 8, **parts).create_weights()
     model.token_loss = token_loss or model.token_loss
     model.compile(optimizer_for(config.precision, keras.optimizers.SGD(rate)), run_eagerly=run_eagerly)
@@ -74,7 +74,7 @@ def kernels_of(model):
 
 
 def test_a_regulariser_shrinks_a_kernel_as_in_a_model_of_keras():
-    model = make_model(regular_cell, token_loss=nothing)
+    model = make_model(regular_cell, loss=nothing)
     before = kernels_of(model)
     fit(model, epochs=2)  # four updates; each takes away RATE * 2 * L2 = 0.1 of the kernel
     for kernel, start in zip(kernels_of(model), before, strict=True):
@@ -106,7 +106,7 @@ def test_a_regulariser_adds_its_gradient_and_the_loss_shown_is_without_it(run_ea
     "options", [{}, {"run_eagerly": True}, {"scheduled_sampling": 0.5, "sampling_updates": 0}, {"precision": "float16"}]
 )
 def test_a_loss_that_a_layer_adds_is_learnt_from_once_each_update(options):
-    model = make_model(make_attention=Tempered, token_loss=nothing, **options)
+    model = make_model(attention=Tempered, loss=nothing, **options)
     model(toys.BATCHES[0][0], training=True)  # an earlier call, whose loss is gone
     model.generate_ids(toys.BATCHES[0][0][0])
     fit(model, epochs=2, validation_data=toys.dataset_of(toys.BATCHES))

@@ -39,13 +39,13 @@ def test_there_is_one_for_each_part_and_none_is_long():
 def test_a_cell(run):
     model = run("own_cell.py")
     assert type(model.encoder.rnn.cell).__name__ == type(model.decoder.rnn.cell).__name__ == "MinimalGatedCell"
-    assert model.predict_text(KNOWN[0]) == KNOWN[1]
+    assert model.generate(KNOWN[0]) == KNOWN[1]
 
 
 def test_an_attention(run):
     model = run("own_attention.py")
     assert type(model.decoder.attention).__name__ == "CosineAttention"
-    assert model.predict_text(KNOWN[0]) == KNOWN[1]
+    assert model.generate(KNOWN[0]) == KNOWN[1]
 
 
 def test_a_decoding_strategy(run, capsys):
@@ -74,7 +74,7 @@ def test_a_callback(run, capsys):
 
 def test_a_loss(run):
     model = run("own_loss.py")
-    assert model.predict_text(KNOWN[0]) == KNOWN[1]
+    assert model.generate(KNOWN[0]) == KNOWN[1]
 
 
 def test_training_and_training_further_from_python(tmp_path, monkeypatch):

@@ -176,13 +176,13 @@ class Silent(keras.callbacks.Callback):
 
 
 OWN = {
-    "token_loss": half_the_loss,
+    "loss": half_the_loss,
     "metrics": [keras.metrics.SparseTopKCategoricalAccuracy(k=3, name="top_3")],
     "callbacks": [Silent()],
 }
 
 
-BEFORE = {"own": OWN, "plain": {}, "cell": {"make_cell": slow_cell}}
+BEFORE = {"own": OWN, "plain": {}, "cell": {"cell": slow_cell}}
 
 
 def train_own(folder, run, parts, epochs, resume=False):
@@ -202,12 +202,12 @@ def own_runs(tmp_path_factory):
 @pytest.mark.parametrize(
     ("run", "after", "differences"),
     [
-        ("own", {**OWN, "token_loss": None}, "token_loss of `train` was half_the_loss, is none"),
-        ("plain", {"token_loss": half_the_loss}, "token_loss of `train` was none, is half_the_loss"),
+        ("own", {**OWN, "loss": None}, "token_loss of `train` was half_the_loss, is none"),
+        ("plain", {"loss": half_the_loss}, "token_loss of `train` was none, is half_the_loss"),
         ("own", {**OWN, "metrics": []}, "metrics of `train` was top_3, is none"),
         ("own", {**OWN, "callbacks": [Silent(), Silent()]}, "callbacks of `train` was Silent, is Silent, Silent"),
-        ("cell", {"make_cell": slow_cell_2}, "make_cell of `train` was slow_cell, is slow_cell_2"),
-        ("plain", {"make_cell": slow_cell}, "make_cell of `train` was none, is slow_cell"),
+        ("cell", {"cell": slow_cell_2}, "make_cell of `train` was slow_cell, is slow_cell_2"),
+        ("plain", {"cell": slow_cell}, "make_cell of `train` was none, is slow_cell"),
     ],
 )
 def test_a_run_does_not_go_on_with_other_parts_than_it_had(own_runs, run, after, differences):

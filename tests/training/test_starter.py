@@ -11,7 +11,7 @@ import toys
 
 from keras_seq2seq import Beam, Configuration, export, keras, load, save
 from keras_seq2seq.model.losses import label_mask, token_crossentropy
-from keras_seq2seq.training.build import new_model
+from keras_seq2seq.training.build import build_compiled
 
 SEED_ONCE = True  # see conftest.py
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")  # from a Keras that wonders at what we do
@@ -88,7 +88,7 @@ def trained(request):
     """Returns a model with the options of a row after two updates, its weights before them, and the losses."""
     keras.utils.set_random_seed(1)
     sizes = {"embedding_dim": 4, "units": 6, "learning_rate": 0.02, "clip_norm": 1.0}
-    model = new_model(Configuration(**sizes, **ROWS[request.param]), toys.WORDS, toys.WORDS, 4, updates=2)
+    model = build_compiled(Configuration(**sizes, **ROWS[request.param]), toys.WORDS, toys.WORDS, 4, updates=2)
     model.run_eagerly = True
     random = np.random.default_rng(0)
     for weight in model.trainable_weights:  # so far apart that different questions get different answers
@@ -118,7 +118,7 @@ def test_what_is_said_step_by_step_is_what_teacher_forcing_says(trained, strateg
         losses = token_crossentropy(answer, logits) * label_mask(answer)
         np.testing.assert_allclose(-tf.reduce_sum(losses, axis=1), total, atol=8 * TOLERANCE[model.config.precision])
         if strategy.width == 1:
-            sayable = tf.where(np.isin(range(10), model.never_said), -np.inf, logits)
+            sayable = tf.where(np.isin(range(10), model.suppressed_tokens), -np.inf, logits)
             likeliest = token_crossentropy(tf.argmax(sayable, -1), logits) * label_mask(answer)
             np.testing.assert_allclose(losses, likeliest, atol=TOLERANCE[model.config.precision])
 
@@ -169,7 +169,7 @@ def test_exported_it_answers_the_same(trained, tmp_path):
     model, *_ = trained
     export(model, tmp_path / "saved", Beam(2, 2))
     answer = tf.saved_model.load(tmp_path / "saved").signatures["serving_default"]
-    expected = model.predict_text(QUESTIONS)
+    expected = model.generate(QUESTIONS)
     assert [text.decode() for text in answer(tf.constant(QUESTIONS))["answers"].numpy()] == expected
     assert len(set(expected[:-1])) > 1
     if model.config.precision == "float32":  # or else rounding decides between tokens that are as good

@@ -136,7 +136,7 @@ def test_it_leaves_a_model_and_events_in_a_folder_of_its_own(default_run):
     assert re.search(f"^Run: +{re.escape(str(run.relative_to(folder)))}$", output, flags=re.M)
     assert list((run / "train").glob("events.out.tfevents.*"))
     model = load(run)
-    assert model.predict_text([source for source, _ in NOTEBOOK]) == [target for _, target in NOTEBOOK]
+    assert model.generate([source for source, _ in NOTEBOOK]) == [target for _, target in NOTEBOOK]
     assert [path.name for path in folder.iterdir()] == ["logs"]  # and nothing elsewhere
     assert not list(folder.rglob("*unfinished*"))
 
@@ -293,13 +293,19 @@ BAD = {
     "missing file": (["--data", "missing.tsv"], "missing.tsv: cannot be read (No such file or directory)"),
     "no name": (["--data", ""], ""),
     "no tab": (["--data", "no-tab.tsv"], f"no-tab.tsv{LINE_2}1 column ('no tab here'); expected source, tab, target"),
-    "too many tabs": (["--data", "tabs.tsv"], "tabs.tsv, line 1: 3 columns ('a', 'b', 'c'); expected source, tab, target"),
+    "too many tabs": (
+        ["--data", "tabs.tsv"],
+        "tabs.tsv, line 1: 3 columns ('a', 'b', 'c'); expected source, tab, target",
+    ),
     "empty side": (["--data", "empty-side.tsv"], f"empty-side.tsv{LINE_2}the source is empty"),
     "not UTF-8": (["--data", "latin.tsv"], f"latin.tsv{LINE_2}not UTF-8 (byte 1: 0xfc)"),
     "empty file": (["--data", "empty.tsv"], "empty.tsv: is empty"),
     "blank file": (["--data", "blank.tsv"], "blank.tsv: is empty"),
     "directory": (["--data", "."], ".: cannot be read (Is a directory)"),
-    "bad validation": (["--data", "good.tsv", "--valid", "tabs.tsv"], "tabs.tsv, line 1: 3 columns ('a', 'b', 'c'); expected source, tab, target"),
+    "bad validation": (
+        ["--data", "good.tsv", "--valid", "tabs.tsv"],
+        "tabs.tsv, line 1: 3 columns ('a', 'b', 'c'); expected source, tab, target",
+    ),
     "all too long": (
         ["--data", "good.tsv", "--max-length", "1"],
         "none of the 2 training pairs can be used: a side has",
