@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from keras_seq2seq import Configuration, keras, keras_version, read_pairs
-from keras_seq2seq.data.batching import batches, encode_pairs, make_buckets, training_batches
+from keras_seq2seq.data.batching import encode_pairs, example_batches, make_buckets, training_batches
 from keras_seq2seq.data.corpora import Pair
 from keras_seq2seq.tensorboard.callback import TensorBoard
 from keras_seq2seq.training.build import build_compiled, build_vocabularies
-from keras_seq2seq.training.callbacks import Interruptible
+from keras_seq2seq.training.interruption import Interruptible
 
 
 def now() -> np.ndarray:
@@ -31,8 +31,9 @@ def epochs(config: Configuration, pairs: list[Pair], valid: list[Pair], run: Pat
     """Yields the seconds, wall-clock and CPU, of the start and then of each epoch; with a `run`, views go there."""
     keras.utils.set_random_seed(config.seed)
     vocabularies = build_vocabularies(pairs, config)
-    examples, measured = (encode_pairs(part, *vocabularies, config) for part in (pairs, valid))
-    updates, longest = make_buckets(examples, config).batch_count, int(examples.labels.bounding_shape()[1])
+    examples, measured = (encode_pairs(part, *vocabularies, config.max_length) for part in (pairs, valid))
+    shapes = (config.batch_size, config.length_buckets)
+    updates, longest = make_buckets(examples, *shapes).batch_count, int(examples.labels.bounding_shape()[1])
     model = build_compiled(config, *vocabularies, longest, config.epochs * updates)
     views = TensorBoard(run, examples, measured) if run else keras.callbacks.Callback()
     views.set_model(model)
@@ -41,7 +42,7 @@ def epochs(config: Configuration, pairs: list[Pair], valid: list[Pair], run: Pat
     yield now() - start
     # `fit` is called for each epoch, so that two models can take turns. Its own start and end are not the run's.
     end, views.on_train_begin, views.on_train_end = views.on_train_end, lambda logs: None, lambda logs: None
-    data, validation = training_batches(examples, config), batches(measured, config)
+    data, validation = training_batches(examples, *shapes, config.seed), example_batches(measured, *shapes)
     for epoch in range(config.epochs):
         start = now()
         options = {"initial_epoch": epoch, "epochs": epoch + 1, "steps_per_epoch": updates, "shuffle": False}

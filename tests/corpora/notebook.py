@@ -10,10 +10,11 @@ import sys
 
 import numpy as np
 
-from keras_seq2seq import Configuration, Seq2Seq, batches, encode_pairs, keras, keras_version
+from keras_seq2seq import Configuration, Seq2Seq, batches, keras, keras_version
 from keras_seq2seq.data.corpora import NOTEBOOK
 from keras_seq2seq.data.vocabulary import NOTEBOOK_TOKENS, Vocabulary
 from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentropy
+from keras_seq2seq.training.build import build_model
 
 PUBLISHED = [3.01610, 2.51557, 2.03873, 1.60385, 1.24046, 0.94522, 0.71593, 0.54041, 0.40938, 0.31408]
 PUBLISHED_SENTENCES = ["<a> yellow most of the time", "<a> hydrogen and oxygen"]
@@ -23,8 +24,7 @@ SEEDS = 20
 def start_afresh(compiled: Seq2Seq, seed: int) -> None:
     """Gives a compiled model new weights and its optimizer a new start, without tracing it again."""
     keras.utils.set_random_seed(seed)
-    fresh = Seq2Seq(compiled.config, compiled.source_vocabulary, compiled.target_vocabulary).create_weights()
-    compiled.set_weights(fresh.get_weights())
+    compiled.set_weights(Seq2Seq.from_config(compiled.get_config()).get_weights())
     for variable in variables_of(compiled.optimizer):
         variable.assign(np.zeros(variable.shape))
 
@@ -60,8 +60,8 @@ def updates_to_learn(compiled: Seq2Seq, batch: tuple) -> list[bool]:
 def prepare(options: dict, vocabulary: Vocabulary) -> tuple[Seq2Seq, tuple]:
     """Returns a compiled model and the two pairs as one batch."""
     config = Configuration.from_dict(options)
-    batch = next(iter(batches(encode_pairs(NOTEBOOK, vocabulary, vocabulary, config), config)))
-    model = Seq2Seq(config, vocabulary, vocabulary, answer_limit=12).create_weights()
+    batch = next(iter(batches(NOTEBOOK, vocabulary, vocabulary, batch_size=2, length_buckets=1)))
+    model = build_model(config, vocabulary, vocabulary, max_target_length=12)
     model.compile(keras.optimizers.Adam(config.learning_rate, epsilon=config.adam_epsilon))
     model.train_on_batch(*batch)  # makes the optimizer's variables
     return model, batch

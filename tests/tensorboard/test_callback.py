@@ -15,7 +15,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
 from keras_seq2seq import InputError, Vocabulary, encode_pairs, keras
-from keras_seq2seq.data.batching import batches
+from keras_seq2seq.data.batching import example_batches
 from keras_seq2seq.data.vocabulary import SPECIAL
 from keras_seq2seq.tensorboard import callback, summaries
 from keras_seq2seq.tensorboard.callback import EVERY, FIRST, TensorBoard, check_profiler, interval
@@ -31,14 +31,14 @@ LOOKS = [UPDATES, 2 * UPDATES, 3 * UPDATES]  # after epochs 1 and 2, and at the 
 
 def fit(model, run, epochs, initial_epoch=0, updates=UPDATES, valid=VALID, profile=None):
     """Trains on the two batches, over and over, and returns what Keras reports."""
-    examples = encode_pairs(PAIRS, WORDS, WORDS, model.config)
-    valid = encode_pairs(valid, WORDS, WORDS, model.config) if valid else None
+    examples = encode_pairs(PAIRS, WORDS, WORDS)
+    valid = encode_pairs(valid, WORDS, WORDS) if valid else None
     return model.fit(
-        batches(examples, model.config).repeat(),
+        example_batches(examples, 2, 1).repeat(),
         epochs=epochs,
         initial_epoch=initial_epoch,
         steps_per_epoch=updates,
-        validation_data=batches(valid, model.config) if valid else None,
+        validation_data=example_batches(valid, 2, 1) if valid else None,
         callbacks=[TensorBoard(run, examples, valid, profile)],
         verbose=0,
         shuffle=False,
@@ -160,7 +160,7 @@ def test_the_table_shows_each_pair_and_survives_markdown(run):
 def test_in_the_table_what_is_not_named_is_wrong(monkeypatch):
     # "x" and "y" are in no vocabulary; the model says `<unk>` for both, with a teacher and without.
     model = new_model()
-    examples = encode_pairs([("b", "x y")], WORDS, WORDS, model.config)
+    examples = encode_pairs([("b", "x y")], WORDS, WORDS)
     ids, tables = np.array([[1, 1, 4]]), []
     monkeypatch.setattr(tf.summary, "text", lambda name, table: tables.append(table))
     summaries.sentences({"labels": ids, "predicted": ids, "said": ids}, model, examples)
@@ -200,7 +200,7 @@ def test_the_projector_finds_embeddings_and_tokens(run):
 def test_a_large_vocabulary_is_cut_to_its_most_frequent_tokens(tmp_path, monkeypatch):
     monkeypatch.setattr(summaries, "POINTS", 7)
     model = new_model(shared_vocabulary=False)
-    summaries.embeddings(model, encode_pairs(PAIRS, WORDS, WORDS, model.config), tmp_path)
+    summaries.embeddings(model, encode_pairs(PAIRS, WORDS, WORDS), tmp_path)
     for side in ("source", "target"):
         assert (tmp_path / f"{side}_tokens.tsv").read_text(encoding="utf-8").split("\n")[-2].startswith("c\t")
         assert np.loadtxt(tmp_path / f"{side}_embedding.tsv").shape == (7, 4)

@@ -18,7 +18,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def seen(model):
-    return look(model, encode_pairs(PAIRS, toys.WORDS, toys.WORDS, model.config))
+    return look(model, encode_pairs(PAIRS, toys.WORDS, toys.WORDS))
 
 
 def test_weights_are_named_by_attributes_without_collisions(model):
@@ -73,7 +73,7 @@ def test_the_answer_is_that_of_greedy_decoding(model, seen):
 
 def test_the_gradient_is_the_slope_of_the_loss(seen):
     model, weight, step = toys.make_model(), "decoder/projection/bias", 1e-2
-    bias, examples = named_weights(model)[weight], encode_pairs(PAIRS, toys.WORDS, toys.WORDS, model.config)
+    bias, examples = named_weights(model)[weight], encode_pairs(PAIRS, toys.WORDS, toys.WORDS)
     start = toys.array(bias)
 
     def mean_loss(change):
@@ -89,7 +89,7 @@ def test_the_gradient_is_the_slope_of_the_loss(seen):
 def test_attention_is_seen_where_there_is_any(seen):
     assert "attention" not in seen
     model = toys.make_model(attention="dot")
-    examples = encode_pairs(PAIRS, toys.WORDS, toys.WORDS, model.config)
+    examples = encode_pairs(PAIRS, toys.WORDS, toys.WORDS)
     weights = look(model, examples)["attention"]
     padded = (examples.source.to_tensor() == 0).numpy()
     assert weights.shape == (2, 3, 4) and padded.any()
@@ -100,7 +100,7 @@ def test_attention_is_seen_where_there_is_any(seen):
 
 def test_hidden_states_are_those_of_the_top_level_not_its_memory_cells():
     model = toys.make_model(cell="lstm", layers=2)
-    examples = encode_pairs(PAIRS[:1], toys.WORDS, toys.WORDS, model.config)
+    examples = encode_pairs(PAIRS[:1], toys.WORDS, toys.WORDS)
     state, memory = model.read(examples.source.to_tensor())
     _, [_, _, hidden, _], _ = model.decoder(examples.decoder_input.to_tensor(), state, memory)
     np.testing.assert_allclose(look(model, examples)["decoder"][:, -1], hidden, rtol=1e-5, atol=1e-6)
@@ -120,7 +120,7 @@ def test_exact_match_counts_whole_answers():
     for path, weight in named_weights(model).items():
         weight.assign(weights.get(path, np.zeros(weight.shape)))
     pairs = [("b", "c"), ("d", "c"), ("b", "d"), ("b", "c b")]
-    assert exact_match(model, encode_pairs(pairs, toys.WORDS, toys.WORDS, model.config)) == 0.5
+    assert exact_match(model, encode_pairs(pairs, toys.WORDS, toys.WORDS)) == 0.5
 
 
 def test_tokens_are_those_under_the_mask():

@@ -13,7 +13,7 @@ from keras_seq2seq.tensorboard.graph import graph, readable
 @pytest.mark.parametrize(("shared", "attention"), [(True, "none"), (False, "none"), (False, "dot")])
 def test_the_graph_is_named_by_attributes(shared, attention, tmp_path):
     model = toys.make_model(shared_vocabulary=shared, attention=attention)
-    examples = encode_pairs([("b c", "d"), ("e", "f")], toys.WORDS, toys.WORDS, model.config)
+    examples = encode_pairs([("b c", "d"), ("e", "f")], toys.WORDS, toys.WORDS)
     with tf.summary.create_file_writer(str(tmp_path)).as_default(step=0):
         graph(model, examples)
     found = GraphDef.FromString(EventAccumulator(str(tmp_path)).Reload()._graph)

@@ -1,5 +1,6 @@
 """Resuming: a run that was killed, at any moment and any number of times, ends like the one that was left alone."""
 
+import dataclasses
 import json
 import os
 import random
@@ -18,9 +19,10 @@ import toys
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
-from keras_seq2seq import Configuration, InputError, keras, keras_version, save, train
+from keras_seq2seq import Configuration, InputError, keras, keras_version, load, save, train
 from keras_seq2seq.data.corpora import NOTEBOOK
 from keras_seq2seq.model.losses import token_crossentropy
+from keras_seq2seq.model.saving import LAST_FILE
 from keras_seq2seq.training.runs import load_stopped
 
 
@@ -159,7 +161,7 @@ def test_a_run_that_was_given_no_name_goes_on_for_longer_than_first_said(tmp_pat
     train(Configuration(epochs=1, **short), NOTEBOOK)
     [run] = tmp_path.iterdir()
     model = train(Configuration(epochs=2, run=run.name, resume=True, **short), NOTEBOOK)
-    assert (int(model.optimizer.iterations), model.config.epochs) == (4, 2)
+    assert (int(model.optimizer.iterations), model.progress["configuration"]["epochs"]) == (4, 2)
     [events] = run.glob("*.hparams")
     content = (
         EventAccumulator(str(events)).Reload().SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
@@ -218,6 +220,20 @@ def test_a_run_does_not_go_on_with_other_parts_than_it_had(own_runs, run, after,
 @pytest.mark.parametrize(("run", "after"), [("own", OWN), ("plain", {}), ("cell", {})])
 def test_a_run_goes_on_with_the_parts_that_it_had(own_runs, run, after):
     assert train_own(own_runs, run, after, 2, resume=True).progress["epoch"] == 2
+
+
+def test_an_option_that_came_after_a_run_was_saved_has_the_plain_default(own_runs):
+    # What today's `SMALL` recommends is none of its business.
+    path = own_runs / "plain" / LAST_FILE
+    model = load(path)
+    del model.progress["configuration"]["clip_norm"]
+    save(model, path)
+    now = Configuration.from_dict(model.progress["configuration"], start=Configuration())
+    digests = model.progress["data"]
+    assert load_stopped(own_runs / "plain", now, digests, model.progress["own"]).progress["epoch"] > 0
+    with pytest.raises(InputError, match=r"--clip-norm was 0\.0, is 1\.0$"):
+        other = dataclasses.replace(now, clip_norm=1.0)
+        load_stopped(own_runs / "plain", other, digests, model.progress["own"])
 
 
 def test_a_file_that_does_not_say_how_far_it_came(tmp_path):

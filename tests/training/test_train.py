@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 import toys
 
-from keras_seq2seq import Configuration, batches, encode_pairs, keras, keras_version, load, read_pairs
+from keras_seq2seq import Configuration, batches, keras, keras_version, load, read_pairs
 from keras_seq2seq.cli.main import run_command, train
 from keras_seq2seq.data.corpora import NOTEBOOK
 from keras_seq2seq.training.loop import new_run_folder
@@ -232,10 +232,8 @@ def test_validation_is_reported_and_is_the_saved_models(own_run):
     printed = (own_run / "printed.txt").read_text()
     model = load(own_run / "logs" / "mine")
     model.compile(run_eagerly=True)
-    examples = encode_pairs(
-        read_pairs(own_run / "valid.tsv"), model.source_vocabulary, model.target_vocabulary, model.config
-    )
-    measured = model.evaluate(batches(examples, model.config), verbose=0, return_dict=True)
+    valid = batches(read_pairs(own_run / "valid.tsv"), model.source_vocabulary, model.target_vocabulary)
+    measured = model.evaluate(valid, verbose=0, return_dict=True)
     for name in ("loss", "token_accuracy", "exact_match"):
         reported = re.findall(rf"val_{name}: (\d+\.\d+(?:e[-+]\d+)?)", printed)
         assert len(reported) == 2, name  # one for each epoch
