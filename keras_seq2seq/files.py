@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from keras_seq2seq.errors import InputError
 
@@ -65,7 +65,8 @@ def _arriving(path: str | os.PathLike | None) -> Iterator[list[bytes]]:
     prompt = "> " if path is None and sys.stdin.isatty() else ""
     rest = b""
     try:
-        with contextlib.nullcontext(sys.stdin.buffer) if path is None else open(path, "rb") as stream:
+        with contextlib.nullcontext(sys.stdin.buffer) if path is None else open(path, "rb") as opened:
+            stream: Any = opened
             while True:
                 if prompt and not rest:
                     print(prompt, end="", file=sys.stderr, flush=True)

@@ -166,7 +166,7 @@ class SameOnBothKeras:
     meets. Without `layers` and `metrics`, which list what has a name already, the paths come out the same.
     """
 
-    hidden_when_saving = ("layers", "metrics")
+    hidden_when_saving: tuple[str, ...] = ("layers", "metrics")
 
     def __dir__(self) -> list[str]:
         return sorted(set(super().__dir__()) - set(self.hidden_when_saving))

@@ -6,7 +6,7 @@ No TensorFlow in here, so that `--help` and typing errors answer at once.
 import argparse
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from keras_seq2seq.errors import InputError, suggest
 from keras_seq2seq.training.configuration import SMALL, Configuration, flag_of
@@ -19,10 +19,10 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         raise InputError(message)
 
-    def parse_args(self, *arguments: Any) -> argparse.Namespace:
+    def parse_args(self, *arguments: Any) -> argparse.Namespace:  # type: ignore[override]
         # Options may stand between texts; behind `--` nothing is one, which only the plain parser understands.
         parse = self.parse_known_args if "--" in arguments[0] else self.parse_known_intermixed_args
         values, rest = parse(*arguments)
@@ -43,7 +43,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"a run's {CONFIG_FILE} or a file like it, or one of: {', '.join(preset_names())}; other options win",
     )
     for field in dataclasses.fields(Configuration):
-        options = {"help": _help(field), "default": argparse.SUPPRESS}
+        options: dict[str, Any] = {"help": _help(field), "default": argparse.SUPPRESS}
         if isinstance(field.default, bool):
             options["action"] = argparse.BooleanOptionalAction
         else:

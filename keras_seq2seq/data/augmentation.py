@@ -63,7 +63,7 @@ def align(pairs: Sequence[tuple[Tokens, Tokens]]) -> list[Aligned]:
 
 def _best_alignment(source: Tokens, target: Tokens, counts: collections.Counter) -> Aligned:
     """Viterbi over (source tokens read, target tokens said); scores are log-probabilities."""
-    best = {0: (0.0, [])}
+    best: dict[int, tuple[float, Aligned]] = {0: (0.0, [])}
     for read, token in enumerate(source, start=1):
         following: dict[int, tuple[float, Aligned]] = {}
         for said, (score, steps) in best.items():
@@ -97,7 +97,7 @@ def splice(pairs: Sequence[tuple[Tokens, Tokens]], count: int, seed: int) -> lis
             seams[tuple(pair[place : place + SHARED])].append((pair, place))
     known = {tuple(source) for source, _ in pairs}
     longest = max(map(len, aligned))
-    made = []
+    made: list[tuple[Tokens, Tokens]] = []
     for _ in range(100 * count):  # most draws give what is there already, where there is little to splice
         if len(made) == count:
             break

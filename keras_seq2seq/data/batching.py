@@ -21,12 +21,12 @@ class Examples(NamedTuple):
 
     def first(self, count: int) -> "Examples":
         """Returns the first `count` pairs, or all if there are fewer."""
-        return Examples(*(part[:count] for part in self))
+        return Examples(self.source[:count], self.decoder_input[:count], self.labels[:count], self.pairs[:count])
 
 
 def add_question(source: tf.RaggedTensor, vocabulary: Vocabulary) -> tf.RaggedTensor:
     """Puts `<q>` before every source: `w1..wn` -> `<q> w1..wn`, so that none is empty."""
-    return _put(vocabulary.id_of(QUESTION), source, before=True)
+    return _put(vocabulary.tokens.index(QUESTION), source, before=True)
 
 
 def teacher_forcing(target: tf.RaggedTensor, vocabulary: Vocabulary) -> tuple[tf.RaggedTensor, tf.RaggedTensor]:
@@ -43,7 +43,7 @@ def teacher_forcing(target: tf.RaggedTensor, vocabulary: Vocabulary) -> tuple[tf
     Returns:
         Decoder input and labels, `(pairs, time)` ragged ids of the same lengths.
     """
-    decoder_input = _put(vocabulary.id_of(ANSWER), target, before=True)
+    decoder_input = _put(vocabulary.tokens.index(ANSWER), target, before=True)
     end = vocabulary.id_of(END)
     return decoder_input, decoder_input if end is None else _put(end, target, before=False)
 
@@ -70,7 +70,9 @@ def encode_pairs(
     kept = np.flatnonzero(((lengths >= 1) & (lengths <= max_length)).all(axis=0))
     source, target = tf.gather(source, kept), tf.gather(target, kept)
     decoder_input, labels = teacher_forcing(target, target_vocabulary)
-    return Examples(add_question(source, source_vocabulary), decoder_input, labels, [pairs[index] for index in kept])
+    return Examples(
+        add_question(source, source_vocabulary), decoder_input, labels, [pairs[int(index)] for index in kept]
+    )
 
 
 class Buckets(NamedTuple):

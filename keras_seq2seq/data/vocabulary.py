@@ -153,4 +153,4 @@ class Vocabulary:
             InputError: it is no such description.
         """
         require_keys("vocabulary", config, ("tokens", "unit"))
-        return cls(config.get("tokens"), config.get("unit"))
+        return cls(config.get("tokens", []), config.get("unit", ""))

@@ -11,7 +11,7 @@ from keras_seq2seq.layers.attention import ATTENTIONS, Attention
 from keras_seq2seq.layers.contract import State
 from keras_seq2seq.layers.embedding import RecurrentHalf, layer_name
 from keras_seq2seq.layers.recurrent import forget_dropout_masks, run_over_time, structured
-from keras_seq2seq.serialization import build, describe
+from keras_seq2seq.serialization import describe
 
 Memory = tuple[tf.Tensor, ...]  # keys, memory and its mask, where there is an attention
 Run = Callable[[keras.layers.RNN, tf.Tensor, State], tuple[tf.Tensor, State]]
@@ -85,13 +85,12 @@ class Decoder(RecurrentHalf):
         for number in range(own.num_layers):
             rnn = self.own_rnn("rnn", number)
         size = getattr(rnn.cell, "output_size", tf.nest.flatten(rnn.cell.state_size)[0])
-        own.tie_embeddings, own.attention = tie_embeddings, attention if isinstance(attention, dict) else None
+        own.tie_embeddings = tie_embeddings
+        self.attention: Attention | None
         if isinstance(attention, str):
             if attention not in ATTENTIONS:
                 raise InputError(f"the attention is {attention!r}; choose one of: {', '.join(ATTENTIONS)}")
             own.attention, self.attention = attention, ATTENTIONS[attention](size)
-        elif isinstance(attention, dict):  # out of a saved model
-            self.attention = build(attention, keras.layers.Layer, role="attention")
         else:
             own.attention, self.attention = describe(attention), attention
         if self.attention:

@@ -12,7 +12,7 @@ from keras_seq2seq.serialization import build, describe
 
 CELLS = {"simple_rnn": "SimpleRNNCell", "gru": "GRUCell", "lstm": "LSTMCell"}
 # By name; a cell, which every layer gets a copy of; or what makes one of a number of units: a function or a class.
-CellChoice = str | keras.layers.Layer | Callable[[int], keras.layers.Layer]
+CellChoice = str | Any | Callable[[int], Any]
 
 
 def make_cell(described: Any, units: int, recurrent_initializer: str) -> keras.layers.Layer:

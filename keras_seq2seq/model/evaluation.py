@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -65,7 +66,7 @@ def overlap_scores(answers: Sequence[str], references: Sequence[Sequence[str]]) 
     except ImportError:
         return {}
     most = max(len(choices) for choices in references)
-    streams = [[choices[i] if i < len(choices) else None for choices in references] for i in range(most)]
+    streams: Any = [[choices[i] if i < len(choices) else None for choices in references] for i in range(most)]
     results: dict[str, float | str] = {}
     # `force` keeps it from warning of texts that are cut into tokens already.
     for name, metric in (("bleu", BLEU(force=True)), ("chrf", CHRF())):

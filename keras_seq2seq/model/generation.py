@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from keras_seq2seq.data.batching import add_question, teacher_forcing
 from keras_seq2seq.errors import InputError, is_utf8
+from keras_seq2seq.keras_version import keras
 from keras_seq2seq.model.decoding import GREEDY, NEVER, Strategy, TokenByToken
 from keras_seq2seq.model.losses import token_crossentropy
 
@@ -32,7 +33,7 @@ class Hypothesis(NamedTuple):
     score: float
 
 
-class TextGeneration:
+class TextGeneration(keras.Model):
     """The part of `Seq2Seq` that deals in texts: a mix-in, so that `model.py` is about the network alone."""
 
     def text_function(self, strategy: Strategy = GREEDY) -> tf.types.experimental.GenericFunction:

@@ -90,7 +90,7 @@ def _built(description: dict[str, Any], weights: bytes, same_keras: bool) -> Seq
     model_class = registered_part(registered) if isinstance(registered, str) and ">" in registered else None
     if not isinstance(model_class, type) or not issubclass(model_class, Seq2Seq):
         raise InputError(f"holds another kind of model ({description.get('class_name')}), not ours")
-    config, training = description.get("config"), description.get("compile_config")
+    config, training = description.get("config", {}), description.get("compile_config")
     try:
         shapes = check_weights(weights)
         check_sizes(config, shapes)

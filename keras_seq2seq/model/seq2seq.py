@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_seq2seq.data.vocabulary import ANSWER, END, PAD, QUESTION, UNKNOWN, Vocabulary
 from keras_seq2seq.errors import LARGEST, InputError, require_keys
-from keras_seq2seq.keras_version import SameOnBothKeras, keras, registered_name, require_same_keras
+from keras_seq2seq.keras_version import keras, registered_name, require_same_keras
 from keras_seq2seq.layers.contract import DecoderContract, EncoderContract, State
 from keras_seq2seq.layers.dropout import Dropout
 from keras_seq2seq.model.decoding import GREEDY, Strategy, Task
@@ -25,7 +25,7 @@ PLAIN = (*SIZES, "scheduled_sampling", "sampling_updates", "seed")
 
 
 @keras.utils.register_keras_serializable("keras_seq2seq")
-class Seq2Seq(TextGeneration, TrainStep, SameOnBothKeras, keras.Model):
+class Seq2Seq(TextGeneration, TrainStep):
     """An encoder whose final state seeds a decoder (Sutskever et al., 2014; Cho et al., 2014).
 
     Args:
@@ -80,7 +80,8 @@ class Seq2Seq(TextGeneration, TrainStep, SameOnBothKeras, keras.Model):
         for role, half in (("encoder", encoder), ("decoder", decoder)):
             require_same_keras(half, role)
             registered_name(type(half))  # refused now, not when the first epoch is to be saved
-        self.encoder, self.decoder = encoder, decoder
+        self.encoder: Any = encoder
+        self.decoder: Any = decoder
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
         self.max_source_length, self.max_target_length = max_source_length, max_target_length
         for name in SIZES:
@@ -154,7 +155,7 @@ class Seq2Seq(TextGeneration, TrainStep, SameOnBothKeras, keras.Model):
             # Outside the state: all hypotheses of a source look at the same memory.
             step=lambda token, state: self.decoder.step(token, state, memory),
             state=state,
-            start=self.target_vocabulary.id_of(ANSWER),
+            start=self.target_vocabulary.tokens.index(ANSWER),
             end=self.target_vocabulary.id_of(END),
             max_length=self.max_target_length if max_length is None else max_length,
             rows=tf.range(tf.shape(source)[0]) if rows is None else rows,
@@ -222,8 +223,8 @@ class Seq2Seq(TextGeneration, TrainStep, SameOnBothKeras, keras.Model):
             encoder = build(config["encoder"], keras.layers.Layer, role="encoder")
             shared = {"embedding": encoder.embedding} if config.get("shared_embedding") else {}
             decoder = build(config["decoder"], keras.layers.Layer, role="decoder", **shared)
-        vocabularies = (Vocabulary.from_config(config[f"{side}_vocabulary"]) for side in ("source", "target"))
-        model = cls(encoder, decoder, *vocabularies, **{name: config[name] for name in PLAIN if name in config})
+        source, target = (Vocabulary.from_config(config[f"{side}_vocabulary"]) for side in ("source", "target"))
+        model = cls(encoder, decoder, source, target, **{name: config[name] for name in PLAIN if name in config})
         model.progress.update(progress)
         return model.create_weights()
 

@@ -16,7 +16,7 @@ Batch = tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]
 CHANGE_LEARNING_RATE = (keras.callbacks.LearningRateScheduler, keras.callbacks.ReduceLROnPlateau)
 
 
-class TrainStep:
+class TrainStep(SameOnBothKeras, keras.Model):
     """The part of `Seq2Seq` that Keras's `compile`, `fit` and `evaluate` call: a mix-in."""
 
     hidden_when_saving = (

@@ -137,7 +137,7 @@ class TensorBoard(keras.callbacks.Callback):
         if update // interval(update) > self.last_point // interval(update):
             self.last_point = update
             self.attempt("scalars", "train", self.scalars_by_update)
-        if self.profiling and update >= self.profile[1]:
+        if self.profiling and self.profile and update >= self.profile[1]:
             self.stop_profiling()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

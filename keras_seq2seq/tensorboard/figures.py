@@ -7,7 +7,7 @@ only its objects: no pyplot, so no window, no global figure and no quarrel with 
 import math
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LONGEST = 60  # characters of a sentence in a title or beside a row
 READABLE = 40  # tokens along an axis until their letters would run into each other
-PLAIN = {"parse_math": False}  # a token may be a dollar sign
+PLAIN: dict[str, Any] = {"parse_math": False}  # a token may be a dollar sign
 
 
 def positions(

@@ -1,6 +1,7 @@
 """TensorBoard's Graphs tab: the way from ids to loss, its boxes named as in the code."""
 
 import re
+from typing import Any
 
 import tensorflow as tf
 
@@ -31,24 +32,24 @@ def graph(model: Seq2Seq, examples: Examples) -> None:
     tf.summary.graph(readable(traced, model))
 
 
-def readable(graph: GraphDef, model: keras.Model) -> GraphDef:
+def readable(graph: Any, model: keras.Model) -> Any:
     """Names the scopes of a graph by the model's attributes, `encoder/rnn`, not as Keras does, `encoder_1/rnn_3_1`.
 
     No two nodes get the same name, even where a layer is called twice.
 
     Args:
-        graph: a traced function. Its frame is left out: what returns the result and waits for the rest.
+        graph: a `GraphDef`, a traced function. Its frame is left out: what returns the result and waits for the rest.
         model: the model whose layers it calls.
     """
     nodes = [node for node in graph.node if "/" in node.name or node.op not in ("Identity", "NoOp")]
-    attribute_of, names = _attributes(model), {}
+    attribute_of, names = _attributes(model), dict[str, str]()
     for node in nodes:
         name = unique = _by_attributes(node.name, attribute_of)
         while unique in names.values():
             unique = f"{name}_{len(names)}"
         names[node.name] = unique
     result = GraphDef(versions=graph.versions, library=graph.library)
-    functions = {}
+    functions: dict[str, str] = {}
     for node in nodes:
         copy = result.node.add()
         copy.CopyFrom(node)
@@ -69,7 +70,7 @@ def readable(graph: GraphDef, model: keras.Model) -> GraphDef:
 def _attributes(model: keras.Model) -> dict[str, str]:
     """Returns the attribute that holds a layer, by the name that Keras gave it; of a layer in a list, `floors/0`."""
     layers = [(path, part) for path, part in named_parts(model) if path and isinstance(part, keras.layers.Layer)]
-    return {part.name: re.search(r"[^/]+(/\d+)*$", path)[0] for path, part in layers}
+    return {part.name: re.findall(r"[^/]+(?:/\d+)*$", path)[0] for path, part in layers}
 
 
 def _by_attributes(name: str, attribute_of: dict[str, str]) -> str:

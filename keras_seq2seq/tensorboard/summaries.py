@@ -17,6 +17,7 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from keras_seq2seq import files
 from keras_seq2seq.data.batching import Examples
+from keras_seq2seq.data.vocabulary import Vocabulary
 from keras_seq2seq.keras_version import keras_major
 from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.tensorboard import figures, tables
@@ -55,9 +56,9 @@ def sentences(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
     )
     rows = []
     for (source, target), right, forced, free in zip(examples.pairs, *columns, strict=True):
-        forced = tables.mark_wrong(forced, right, separator, aligned=True)
-        free = tables.mark_wrong(free, right, separator, aligned=False)
-        rows.append([tables.escape(source), tables.escape(target), forced, free])
+        given_reference = tables.mark_wrong(forced, right, separator, aligned=True)
+        alone = tables.mark_wrong(free, right, separator, aligned=False)
+        rows.append([tables.escape(source), tables.escape(target), given_reference, alone])
     titles = ["source", "reference", "teacher-forced", "answer (bold: wrong)"]
     tf.summary.text("sentences", tables.table(titles, rows))
 
@@ -107,6 +108,7 @@ def images(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
 def embeddings(model: Seq2Seq, examples: Examples, folder: Path) -> None:
     """Writes the embeddings for the projector, each token with how often training meets it, as tables in `folder`."""
     source, target = (getattr(half, "embedding", None) for half in (model.encoder, model.decoder))
+    sides: list[tuple[str, Any, Vocabulary, tf.Tensor]]
     read, said = examples.source.flat_values, examples.decoder_input.flat_values
     sides = [("source", source, model.source_vocabulary, read), ("target", target, model.target_vocabulary, said)]
     sides = [side for side in sides if side[1] is not None]  # a half of one's own may do without

@@ -187,8 +187,8 @@ def with_splices(
     if not made.pairs:
         return given
     print(f"  and {len(made.pairs)} spliced out of them")
-    sides = (tf.concat(both, axis=0) for both in zip(given[:3], made[:3], strict=True))
-    return Examples(*sides, [*given.pairs, *made.pairs])
+    source, target_input, labels = (tf.concat(both, axis=0) for both in zip(given[:3], made[:3], strict=True))
+    return Examples(source, target_input, labels, [*given.pairs, *made.pairs])
 
 
 def updates_per_epoch(examples: Examples, given: int, config: Configuration) -> int:

@@ -64,7 +64,7 @@ class Inspect(keras.callbacks.Callback):
             )
 
 
-class Remembering:
+class Remembering(keras.callbacks.Callback):
     """Mix-in for a stock callback: its counters are saved with the model, so that a resumed run goes on with them."""
 
     remembered = ("best", "wait")

@@ -114,8 +114,10 @@ class Configuration:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value, flag = getattr(self, field.name), flag_of(field.name)
-            choices, least = field.metadata["choices"], field.metadata["least"]
+            value: Any = getattr(self, field.name)
+            flag = flag_of(field.name)
+            choices: tuple[str, ...] = field.metadata["choices"]
+            least: float | None = field.metadata["least"]
             if isinstance(value, str) and ("\0" in value or not is_utf8(value)):
                 raise InputError(f"{flag} is {value!r}; it must be UTF-8, without NUL")
             if not isinstance(value, _types_of(field)) or (isinstance(value, bool) and field.type is not bool):

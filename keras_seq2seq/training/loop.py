@@ -83,7 +83,7 @@ def train(
     digests = fingerprint(train_pairs, list(valid_pairs))
     own = names_of(metrics=metrics, callbacks=callbacks, loss=loss, cell=cell, attention=attention)
     if config.resume:
-        run = Path(config.logs, config.run)
+        run = Path(config.logs, str(config.run))
         model = load_stopped(run, config, digests, own)
         rest = {"loss": loss or default_loss(config), "metrics": list(metrics)}
         model.compile(model.optimizer, jit_compile=config.jit_compile, **rest)
@@ -98,8 +98,7 @@ def train(
     updates = updates_per_epoch(examples, len(given.pairs), config)
     if not config.resume:
         longest = int(examples.labels.bounding_shape()[1])
-        parts = (cell, attention, loss, metrics)
-        model = build_compiled(config, *vocabularies, longest, config.epochs * updates, *parts)
+        model = build_compiled(config, *vocabularies, longest, config.epochs * updates, cell, attention, loss, metrics)
         model.progress.update(epoch=0, data=digests, own=own)
         run = new_run_folder(config)
 
