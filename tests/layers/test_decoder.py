@@ -1,17 +1,17 @@
-"""The decoder against a SimpleRNN written out in NumPy; one step at a time says what the whole call says."""
+"""The decoder against a SimpleRNN written out in NumPy; one step at a time gives what the whole call gives."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import toys
 
-from keras_seq2seq import Configuration, Decoder, Encoder, keras
+from keras_seq2seq import Decoder, Encoder, InputError, keras
 
 
 @pytest.fixture(scope="module")
 def decoder():
     keras.utils.set_random_seed(1)
-    decoder = Decoder(7, Configuration(embedding_dim=3, units=4, embedding_stddev=0.5))
+    decoder = Decoder(7, embedding_dim=3, units=4, cell="simple_rnn", embedding_stddev=0.5)
     decoder(tf.ones([1, 1], tf.int32), [tf.zeros([1, 4])])
     # A bias of zero, as it starts, would hide a missing bias.
     decoder.projection.bias.assign([0.7, -0.6, 0.5, -0.4, 0.3, -0.2, 0.1])
@@ -27,51 +27,61 @@ def projected(decoder, outputs):
 
 def test_it_is_a_simple_rnn_from_the_given_state_and_a_projection(decoder):
     rows = [[3, 5, 1, 6], [3, 2, 2, 4]]
-    logits, [state], _ = decoder(tf.constant(rows), [tf.constant(STATE)])
-    assert logits.shape == (2, 4, 7)
-    for row, start, said, left in zip(rows, STATE, logits, state, strict=True):
+    logits = decoder(tf.constant(rows), [tf.constant(STATE)])
+    seen = decoder.inspect(tf.constant(rows), [tf.constant(STATE)])
+    assert logits.shape == (2, 4, 7) and set(seen) == {"logits", "hidden_states"}
+    np.testing.assert_array_equal(seen["logits"], logits)
+    for row, start, of_row, hidden in zip(rows, STATE, logits, seen["hidden_states"], strict=True):
         outputs = toys.numpy_rnn(decoder, row, start)
-        np.testing.assert_allclose(said, projected(decoder, outputs), rtol=1e-5, atol=1e-6)
-        np.testing.assert_allclose(left, outputs[-1], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(of_row, projected(decoder, outputs), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(hidden, outputs, rtol=1e-5, atol=1e-6)
 
 
 def test_at_padding_the_logits_are_the_bias_and_the_state_stands_still(decoder):
-    logits, [state], _ = decoder(tf.constant([[3, 5, 0, 0], [3, 2, 2, 4]]), [tf.constant(STATE)])
+    # A token behind the padding shows the state that padding left.
+    logits = decoder(tf.constant([[3, 5, 0, 0, 6], [3, 2, 2, 4, 1]]), [tf.constant(STATE)])
     bias = toys.array(decoder.projection.bias)
-    np.testing.assert_array_equal(logits[0, 2:], [bias, bias])
-    np.testing.assert_allclose(state[0], toys.numpy_rnn(decoder, [3, 5], STATE[0])[-1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(logits[0, 2:4], [bias, bias])
+    without_padding = projected(decoder, toys.numpy_rnn(decoder, [3, 5, 6], STATE[0]))
+    np.testing.assert_allclose(tf.gather(logits[0], [0, 1, 4]), without_padding, rtol=1e-5, atol=1e-6)
     # The other row goes on to its end.
     np.testing.assert_allclose(
-        logits[1], projected(decoder, toys.numpy_rnn(decoder, [3, 2, 2, 4], STATE[1])), rtol=1e-5, atol=1e-6
+        logits[1], projected(decoder, toys.numpy_rnn(decoder, [3, 2, 2, 4, 1], STATE[1])), rtol=1e-5, atol=1e-6
     )
 
 
-def test_one_step_at_a_time_says_the_same(decoder):
+def test_one_step_at_a_time_gives_the_same(decoder):
     rows = tf.constant([[3, 5, 1, 6], [3, 2, 2, 4]])
-    together, [end], _ = decoder(rows, [tf.constant(STATE)])
+    seen = decoder.inspect(rows, [tf.constant(STATE)])
+    together, hidden = seen["logits"], seen["hidden_states"]
     state = [tf.constant(STATE)]
     for time in range(4):
         logits, state = decoder.step(rows[:, time], state)
         np.testing.assert_allclose(logits, together[:, time], rtol=1e-5, atol=1e-6)
-    assert [part.shape for part in state] == [(2, 4)]
-    np.testing.assert_allclose(state[0], end, rtol=1e-5, atol=1e-6)
+        assert [part.shape for part in state] == [(2, 4)]
+        np.testing.assert_allclose(state[0], hidden[:, time], rtol=1e-5, atol=1e-6)
 
 
 def test_a_shared_embedding_is_one_and_the_same():
-    encoder = Encoder(7, Configuration(embedding_dim=3, units=4))
-    decoder = Decoder(7, Configuration(embedding_dim=3, units=4), embedding=encoder.embedding)
+    encoder = Encoder(7, embedding_dim=3, units=4)
+    decoder = Decoder(7, embedding_dim=3, units=4, embedding=encoder.embedding)
     _, state = encoder(tf.constant([[2, 5]]))
-    before, *_ = decoder(tf.constant([[3]]), state)
+    before = decoder(tf.constant([[3]]), state)
     encoder.embedding.embeddings.assign(toys.array(encoder.embedding.embeddings) + 1)
-    after, *_ = decoder(tf.constant([[3]]), state)
+    after = decoder(tf.constant([[3]]), state)
     assert np.abs(after - before).max() > 1e-3
+
+
+def test_an_unknown_attention_is_refused():
+    with pytest.raises(InputError, match="the attention is 'bahdanau'; choose one of: additive, dot"):
+        Decoder(7, attention="bahdanau")
 
 
 def test_logits_are_float32_under_mixed_precision():
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:
-        decoder = Decoder(7, Configuration(embedding_dim=3, units=4))
-        logits, *_ = decoder(tf.constant([[3, 5]]), [tf.zeros([1, 4], tf.bfloat16)])
+        decoder = Decoder(7, embedding_dim=3, units=4)
+        logits = decoder(tf.constant([[3, 5]]), [tf.zeros([1, 4], tf.bfloat16)])
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert logits.dtype == tf.float32
@@ -82,5 +92,5 @@ def test_it_comes_back_from_its_configuration(decoder):
     state, token = [tf.constant(STATE)], tf.constant([[3, 5], [3, 0]])
     copy(token, state)
     copy.set_weights(decoder.get_weights())
-    np.testing.assert_array_equal(copy(token, state)[0], decoder(token, state)[0])
+    np.testing.assert_array_equal(copy(token, state), decoder(token, state))
     assert copy.get_config() == decoder.get_config()

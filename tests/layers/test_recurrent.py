@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 import toys
 
-from keras_seq2seq import Configuration, Decoder, Encoder, keras, load, save
-from keras_seq2seq.layers.recurrent import Dropout, DropoutCell, make_rnn, run_over_time
+from keras_seq2seq import Decoder, Encoder, keras, load, save
+from keras_seq2seq.layers.dropout import Dropout, DropoutCell
+from keras_seq2seq.layers.recurrent import make_rnn, run_over_time
 
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")  # from a Keras that wonders at what we do
 SIZES = {"embedding_dim": 3, "units": 4}
@@ -67,7 +68,7 @@ def with_random_weights(model):
 
 
 def make_encoder(**options):
-    encoder = Encoder(7, Configuration(**SIZES, **options))
+    encoder = Encoder(7, **SIZES, **options)
     encoder(tf.ones([1, 1], tf.int32))
     return with_random_weights(encoder)
 
@@ -82,14 +83,14 @@ ROWS = [[2, 5, 1, 6], [2, 3]]
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("residual", [False, True])
 def test_the_encoder_by_hand(name, residual):
-    encoder = make_encoder(cell=name, layers=2, residual=residual)
+    encoder = make_encoder(cell=name, num_layers=2, residual=residual)
     outputs, state = encoder(toys.padded(ROWS))
     assert len(state) == 2 * CELLS[name][1]
     for number, row in enumerate(ROWS):
         first, left = over_time(name, encoder.rnn, embedded(encoder, row))
         second, left_2 = over_time(name, encoder.rnn_2, first)
         np.testing.assert_allclose(outputs[number, : len(row)], second + residual * first, **CLOSE)
-        # Over padding nothing is said, and the state stands still.
+        # At padding the output is zero, and the state stands still.
         for part, expected in zip(state, [*left, *left_2], strict=True):
             np.testing.assert_allclose(part[number], expected, **CLOSE)
     if not residual:
@@ -100,30 +101,46 @@ def test_the_encoder_by_hand(name, residual):
 @pytest.mark.parametrize("residual", [False, True])
 def test_the_decoder_by_hand(name, residual):
     parts = CELLS[name][1]
-    decoder = Decoder(7, Configuration(**SIZES, cell=name, layers=2, residual=residual))
+    decoder = Decoder(7, **SIZES, cell=name, num_layers=2, residual=residual)
     start = tf.unstack(np.random.default_rng(1).normal(size=[2 * parts, 2, 4]).astype("f"))
     decoder(tf.ones([2, 1], tf.int32), start)
     with_random_weights(decoder)
-    logits, state, weights = decoder(toys.padded(ROWS), start)
-    assert weights is None
+    logits, seen = decoder(toys.padded(ROWS), start), decoder.inspect(toys.padded(ROWS), start)
+    np.testing.assert_array_equal(seen["logits"], logits)
+    states = [start]  # one token at a time
+    for time in range(4):
+        of_token, state = decoder.step(toys.padded(ROWS)[:, time], states[-1])
+        states.append(state)
+        for number, row in enumerate(ROWS):
+            if time < len(row):
+                np.testing.assert_allclose(of_token[number], logits[number, time], **CLOSE)
     for number, row in enumerate(ROWS):
         of_row = [part[number].numpy() for part in start]
         first, left = over_time(name, decoder.rnn, embedded(decoder, row), of_row[:parts])
         second, left_2 = over_time(name, decoder.rnn_2, first, of_row[parts:])
-        said = (second + residual * first) @ toys.array(decoder.projection.kernel) + toys.array(decoder.projection.bias)
-        np.testing.assert_allclose(logits[number, : len(row)], said, **CLOSE)
-        for part, expected in zip(state, [*left, *left_2], strict=True):
+        kernel, bias = toys.array(decoder.projection.kernel), toys.array(decoder.projection.bias)
+        by_hand = (second + residual * first) @ kernel + bias
+        np.testing.assert_allclose(logits[number, : len(row)], by_hand, **CLOSE)
+        np.testing.assert_allclose(seen["hidden_states"][number, : len(row)], second, **CLOSE)
+        assert not seen["hidden_states"][number, len(row) :].numpy().any()
+        for part, expected in zip(states[len(row)], [*left, *left_2], strict=True):
             np.testing.assert_allclose(part[number], expected, **CLOSE)
-    # One token at a time.
-    state = start
-    for time in range(2):
-        said, state = decoder.step(toys.padded(ROWS)[:, time], state)
-        np.testing.assert_allclose(said, logits[:, time], **CLOSE)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_padding_leaves_the_decoders_state_as_it_is(name):
+    decoder = Decoder(7, **SIZES, cell=name, num_layers=2)
+    start = tf.unstack(np.random.default_rng(1).normal(size=[2 * CELLS[name][1], 1, 4]).astype("f"))
+    decoder(tf.ones([1, 1], tf.int32), start)
+    with_random_weights(decoder)
+    # A token behind the padding shows all parts of the state: two more, since a memory shows one step later.
+    padded, plain = decoder(tf.constant([[2, 5, 0, 0, 1, 6]]), start), decoder(tf.constant([[2, 5, 1, 6]]), start)
+    np.testing.assert_allclose(tf.gather(padded, [0, 1, 4, 5], axis=1), plain, **CLOSE)
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_both_directions_and_the_bridge_by_hand(name):
-    encoder = make_encoder(cell=name, layers=2, bidirectional=True)
+    encoder = make_encoder(cell=name, num_layers=2, bidirectional=True)
     outputs, state = encoder(toys.padded(ROWS))
     assert outputs.shape == (2, 4, 8)
     parts = CELLS[name][1]
@@ -150,7 +167,7 @@ def test_a_reversed_source_is_the_row_written_backwards(bidirectional):
     outputs, state = reverse(toys.padded(ROWS))
     for ours, theirs in zip(state, expected_state, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    # What was said at a token stands where the token stands, padding behind it.
+    # The output at a token stands where the token stands, padding behind it.
     np.testing.assert_array_equal(outputs[0], expected[0, ::-1])
     np.testing.assert_array_equal(outputs[1, :2], expected[1, 1::-1])
     assert not outputs[1, 2:].numpy().any() and outputs[1, :2].numpy().any()
@@ -211,7 +228,7 @@ def test_the_count_of_draws_is_saved(tmp_path):
 
 
 class Keep(keras.layers.Layer):
-    """A cell that says its state and its memory, and keeps both; it does not know about training."""
+    """A cell that puts out its state and its memory, and keeps both; it does not know about training."""
 
     def __init__(self, units):
         super().__init__()
@@ -223,7 +240,7 @@ class Keep(keras.layers.Layer):
 
 
 def test_recurrent_dropout_has_one_mask_for_a_sequence_and_another_for_the_next():
-    rnn = make_rnn(Configuration(units=50, recurrent_dropout=0.5), "stream", Keep)
+    rnn = make_rnn(Keep(50), 0.5, 0, "stream")
     assert isinstance(rnn.cell, DropoutCell)
     inputs, state = tf.zeros([3, 4, 1]), [tf.ones([3, 50])] * 2
     mask = tf.constant([[True] * 4, [True] * 4, [True] * 2 + [False] * 2])
@@ -245,7 +262,7 @@ def test_recurrent_dropout_has_one_mask_for_a_sequence_and_another_for_the_next(
 
 
 def test_out_of_training_recurrent_dropout_does_nothing():
-    rnn = make_rnn(Configuration(units=50, recurrent_dropout=0.5), "stream", Keep)
+    rnn = make_rnn(Keep(50), 0.5, 0, "stream")
     state = [tf.ones([3, 50])] * 2
     outputs, after = run_over_time(rnn, tf.zeros([3, 4, 1]), tf.ones([3, 4], tf.bool), state, training=False)
     assert (outputs.numpy() == 1).all() and all((part.numpy() == 1).all() for part in after)
@@ -257,15 +274,11 @@ def test_out_of_training_recurrent_dropout_does_nothing():
 DROP = {"dropout": 0.5, "recurrent_dropout": 0.5}
 
 
-def stacked(units):
-    return keras.layers.StackedRNNCells([keras.layers.GRUCell(units, **DROP), keras.layers.LSTMCell(units, **DROP)])
-
-
 DROPPING = {
-    "simple_rnn": lambda units: keras.layers.SimpleRNNCell(units, **DROP),
-    "gru": lambda units: keras.layers.GRUCell(units, **DROP),
-    "lstm": lambda units: keras.layers.LSTMCell(units, **DROP),
-    "stacked": stacked,
+    "simple_rnn": keras.layers.SimpleRNNCell(4, **DROP),
+    "gru": keras.layers.GRUCell(4, **DROP),
+    "lstm": keras.layers.LSTMCell(4, **DROP),
+    "stacked": keras.layers.StackedRNNCells([keras.layers.GRUCell(4, **DROP), keras.layers.LSTMCell(4, **DROP)]),
 }
 SOME_OF_BOTH = [(name, rate, False) for name in DROPPING for rate in (0.0, 0.5)] + [
     ("lstm", 0.0, True),
@@ -274,46 +287,45 @@ SOME_OF_BOTH = [(name, rate, False) for name in DROPPING for rate in (0.0, 0.5)]
 
 
 @pytest.mark.parametrize(("name", "recurrent_dropout", "in_graph"), SOME_OF_BOTH)
-def test_a_cell_of_keras_drops_out_anew_in_each_training_call_and_never_when_asked(name, recurrent_dropout, in_graph):
-    config = Configuration(**SIZES, recurrent_dropout=recurrent_dropout)
-    encoder, decoder = (half(7, config, cell=DROPPING[name]) for half in (Encoder, Decoder))
+def test_a_cell_of_keras_drops_out_anew_in_each_training_call_and_never_in_decoding(name, recurrent_dropout, in_graph):
+    options = {**SIZES, "cell": DROPPING[name], "recurrent_dropout": recurrent_dropout}
+    encoder, decoder = Encoder(7, **options), Decoder(7, **options)
 
-    def read_and_say(ids, training):
+    def at_once(ids, training):
         state = encoder(ids, training=training)[1]
-        return decoder(ids, state, training=training)[0]
+        return decoder(ids, state, training=training)
 
-    def say_token_by_token(ids):
-        state, said = encoder(ids)[1], []
+    def token_by_token(ids):
+        state, steps = encoder(ids)[1], []
         for time in range(2):
             logits, state = decoder.step(ids[:, time], state)
-            said.append(logits)
-        return tf.stack(said, axis=1)
+            steps.append(logits)
+        return tf.stack(steps, axis=1)
 
     if in_graph:
         ids = tf.TensorSpec([None, None], tf.int32)
-        learn = tf.function(lambda ids: read_and_say(ids, True), input_signature=[ids], autograph=False)
-        ask = tf.function(lambda ids: read_and_say(ids, False), input_signature=[ids], autograph=False)
-        step = tf.function(say_token_by_token, input_signature=[ids], autograph=False)
+        learn = tf.function(lambda ids: at_once(ids, True), input_signature=[ids], autograph=False)
+        infer = tf.function(lambda ids: at_once(ids, False), input_signature=[ids], autograph=False)
+        step = tf.function(token_by_token, input_signature=[ids], autograph=False)
     else:
-        learn, ask, step = lambda ids: read_and_say(ids, True), lambda ids: read_and_say(ids, False), say_token_by_token
+        learn, infer, step = lambda ids: at_once(ids, True), lambda ids: at_once(ids, False), token_by_token
     both = toys.padded(ROWS)
-    expected = read_and_say(both, False)
+    expected = at_once(both, False)
     for ids, rows in ((both, slice(None)), (both[:1], slice(1)), (both, slice(None))):  # another batch, and back
         first, second = learn(ids), learn(ids)
         assert np.abs(first - second).max() > 1e-3 and np.abs(first - expected[rows]).max() > 1e-3
         np.testing.assert_allclose(step(ids), expected[rows, :2], **CLOSE)
         learn(ids)
-        np.testing.assert_allclose(ask(ids), expected[rows], **CLOSE)
+        np.testing.assert_allclose(infer(ids), expected[rows], **CLOSE)
         learn(both)  # the mask of another batch
-        np.testing.assert_allclose(say_token_by_token(ids), expected[rows, :2], **CLOSE)
+        np.testing.assert_allclose(token_by_token(ids), expected[rows, :2], **CLOSE)
 
 
 @pytest.mark.parametrize("recurrent_dropout", [0.0, 0.5])
 def test_a_mask_of_a_cell_of_keras_is_one_for_a_sequence(recurrent_dropout):
-    # The cell says what it reads, dropped or doubled, and keeps nothing.
+    # The cell puts out what it reads, dropped or doubled, and keeps nothing.
     options = {"kernel_initializer": "identity", "recurrent_initializer": "zeros", "use_bias": False, "dropout": 0.5}
-    config = Configuration(units=50, recurrent_dropout=recurrent_dropout)
-    rnn = make_rnn(config, "stream", lambda units: keras.layers.SimpleRNNCell(units, "linear", **options))
+    rnn = make_rnn(keras.layers.SimpleRNNCell(50, "linear", **options), recurrent_dropout, 0, "stream")
     inputs, mask = tf.ones([2, 3, 50]), tf.ones([2, 3], tf.bool)
     first, second = (run_over_time(rnn, inputs, mask, None, training=True)[0].numpy() for _ in range(2))
     assert set(np.unique(first)) == {0.0, 2.0} and (first != second).any()
