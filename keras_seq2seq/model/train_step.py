@@ -74,7 +74,8 @@ class TrainStep(SameOnBothKeras, keras.Model):
             described = describe(loss)
         except ValueError:  # not registered: whoever loads the model is told its name
             described = {"class_name": getattr(loss, "__name__", type(loss).__name__), "config": {}}
-        return {**super().get_compile_config(), "loss": described}
+        config = super().get_compile_config()
+        return {**config, "loss": described} if config else {}  # a model that is not compiled is saved without
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Makes one update from `((source, target_input), labels)`; returns the running means of the epoch.

@@ -36,7 +36,7 @@ MODELS = {
         {"cell": "gru", "bidirectional": True, "attention": "dot", "shared_vocabulary": False},
         [
             *(*EMBEDDINGS, *cell("encoder.rnn"), *cell("encoder.backward"), *dense("encoder.bridge_1_1")),
-            *(*cell("decoder.rnn"), "decoder.attention.query.kernel", "decoder.combine.kernel"),
+            *(*cell("decoder.rnn"), "decoder.attention.key.kernel", "decoder.combine.kernel"),
             *dense("decoder.projection"),
         ],
     ),
@@ -55,7 +55,7 @@ MODELS = {
         [
             *(*EMBEDDINGS, *cell("encoder.rnn.cell"), *cell("encoder.rnn_2.cell")),
             *(*cell("decoder.rnn.cell"), *cell("decoder.rnn_2.cell")),
-            *(*dense("decoder.attention.query"), "decoder.attention.memory.kernel", "decoder.attention.score.kernel"),
+            *(*dense("decoder.attention.query"), "decoder.attention.memory.kernel", "decoder.attention.energy.kernel"),
             *("decoder.combine.kernel", *dense("decoder.projection.resize"), "decoder.projection.bias"),
         ],
     ),
@@ -88,7 +88,7 @@ def results_of(name, weights, file=None):
 
 IN_THE_OTHER = """
 import sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1], sys.argv[1] + "/model"
 import numpy as np, test_parity
 for name in test_parity.MODELS:
     weights = dict(np.load(f"weights-{name}.npz"))
