@@ -63,9 +63,10 @@ class TrainStep(SameOnBothKeras, keras.Model):
         self._compiled.loss, self._compiled.token_loss = loss, token_loss(loss)
         self._compiled.metrics = own_metrics.resolve(metrics)
         self._compiled.weighted = own_metrics.resolve(weighted_metrics)
+        if not self.trainable_variables:  # before training, so that there is something to summarise, save and restore
+            self.create_weights()
         super().compile(optimizer=optimizer, **options)
-        if self.trainable_variables:
-            self.optimizer.build(self.trainable_variables)
+        self.optimizer.build(self.trainable_variables)
 
     def get_compile_config(self) -> dict[str, Any]:
         """Returns what a file says of `compile`: the metrics, which change nothing, are given anew."""

@@ -117,7 +117,7 @@ class Configuration:
             value: Any = getattr(self, field.name)
             flag = flag_of(field.name)
             choices: tuple[str, ...] = field.metadata["choices"]
-            least: float | None = field.metadata["least"]
+            least: Any = field.metadata["least"]
             if isinstance(value, str) and ("\0" in value or not is_utf8(value)):
                 raise InputError(f"{flag} is {value!r}; it must be UTF-8, without NUL")
             if not isinstance(value, _types_of(field)) or (isinstance(value, bool) and field.type is not bool):
