@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # what an editor and a type checker see; a program gets the s
     from keras_seq2seq.data.vocabulary import Vocabulary as Vocabulary
     from keras_seq2seq.errors import InputError as InputError
     from keras_seq2seq.keras_version import keras as keras
+    from keras_seq2seq.layers.attention import Attention as Attention
     from keras_seq2seq.layers.attention import attend as attend
     from keras_seq2seq.layers.decoder import Decoder as Decoder
     from keras_seq2seq.layers.encoder import Encoder as Encoder
@@ -36,6 +37,7 @@ if TYPE_CHECKING:  # what an editor and a type checker see; a program gets the s
     from keras_seq2seq.training.loop import train as train
 
 _HOMES = {
+    "Attention": "layers.attention",
     "Beam": "model.decoding",
     "Configuration": "training.configuration",
     "Decoder": "layers.decoder",

@@ -51,10 +51,8 @@ def test_import_orders(first, switch, major):
 REFUSALS = """
 import importlib, sys
 mine, other = sys.argv[1:]
-model = keras_seq2seq.Seq2Seq(
-    keras_seq2seq.Configuration(),
-    *[keras_seq2seq.Vocabulary(["<pad>", "<unk>", "<q>", "<a>", "<end>", "x"], "space")] * 2,
-)
+vocabulary = keras_seq2seq.Vocabulary(["<pad>", "<unk>", "<q>", "<a>", "<end>", "x"], "space")
+model = keras_seq2seq.Seq2Seq(keras_seq2seq.Encoder(6), keras_seq2seq.Decoder(6), vocabulary, vocabulary)
 foreign, own = importlib.import_module(other), importlib.import_module(mine)
 
 def sentence_about(action):
@@ -67,10 +65,10 @@ def sentence_about(action):
 print(json.dumps({
     "foreign optimizer": sentence_about(lambda: model.compile(foreign.optimizers.Adam())),
     "foreign callback": sentence_about(lambda: model.fit([], callbacks=[own.callbacks.History(), foreign.callbacks.History()])),
-    "foreign layer": sentence_about(lambda: keras_seq2seq.Decoder(6, keras_seq2seq.Configuration(), embedding=foreign.layers.Embedding(6, 5))),
+    "foreign layer": sentence_about(lambda: keras_seq2seq.Decoder(6, embedding=foreign.layers.Embedding(6, 5))),
     "own optimizer": sentence_about(lambda: model.compile(own.optimizers.Adam())),
     "optimizer by name": sentence_about(lambda: model.compile("sgd")),
-    "own layer": sentence_about(lambda: keras_seq2seq.Decoder(6, keras_seq2seq.Configuration(), embedding=own.layers.Embedding(6, 5))),
+    "own layer": sentence_about(lambda: keras_seq2seq.Decoder(6, embedding=own.layers.Embedding(6, 5))),
 }))
 """
 

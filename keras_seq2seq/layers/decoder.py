@@ -102,7 +102,10 @@ class Decoder(RecurrentHalf):
             self.projection = keras.layers.Dense(vocabulary_size, dtype="float32")
 
     def prepare(self, state: State, memory: tf.Tensor, memory_mask: tf.Tensor) -> tuple[State, Memory]:
-        return state, (self.attention.keys(memory), memory, memory_mask) if self.attention else ()
+        if self.attention is None:
+            return state, ()
+        with tf.name_scope(self.name), tf.name_scope(self.attention.name):  # where a graph shows it
+            return state, (self.attention.keys(memory), memory, memory_mask)
 
     def call(self, target_input: tf.Tensor, state: State, memory: Memory = (), training: bool = False) -> tf.Tensor:
         return self._over_time(target_input, state, memory, training)[0]

@@ -29,6 +29,8 @@ def _resolve(metric: Any) -> keras.metrics.Metric:
     found = keras.metrics.get(metric) if isinstance(metric, str) else metric
     if isinstance(found, keras.metrics.Metric):
         return found
+    if isinstance(found, str):  # Keras 2 hands back a name that it does not know
+        raise ValueError(f"the metric is {metric!r}, which Keras does not know")
     return keras.metrics.MeanMetricWrapper(found, name=metric if isinstance(metric, str) else found.__name__)
 
 

@@ -63,7 +63,7 @@ class TrainStep(SameOnBothKeras, keras.Model):
         self._compiled.loss, self._compiled.token_loss = loss, token_loss(loss)
         self._compiled.metrics = own_metrics.resolve(metrics)
         self._compiled.weighted = own_metrics.resolve(weighted_metrics)
-        if not self.trainable_variables:  # before training, so that there is something to summarise, save and restore
+        if not self.built:  # before training, so that there is something to summarise, save and restore
             self.create_weights()
         super().compile(optimizer=optimizer, **options)
         self.optimizer.build(self.trainable_variables)

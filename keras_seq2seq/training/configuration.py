@@ -25,7 +25,7 @@ def _option(default: Any, help: str, choices: tuple[str, ...] = (), least: float
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def _types_of(field: dataclasses.Field) -> tuple[type, ...]:
+def _types_of(field: dataclasses.Field) -> Any:
     if isinstance(field.default, float):
         return (int, float)
     return (str, type(None)) if field.default is None else (type(field.default),)

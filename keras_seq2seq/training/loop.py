@@ -34,7 +34,7 @@ from keras_seq2seq.training.callbacks import (
     stopping_callbacks,
 )
 from keras_seq2seq.training.configuration import Configuration
-from keras_seq2seq.training.configuration_files import write_configuration
+from keras_seq2seq.training.configuration_files import to_repeat, write_configuration
 from keras_seq2seq.training.interruption import interruptible
 from keras_seq2seq.training.runs import fingerprint, has_stopped, load_stopped, names_of, new_run_folder
 
@@ -102,7 +102,7 @@ def train(
         model.progress.update(epoch=0, data=digests, own=own)
         run = new_run_folder(config)
 
-    model.progress["configuration"] = config.to_dict()
+    model.progress["configuration"] = to_repeat(config)
     done = model.progress["epoch"]
     finished = done >= config.epochs or has_stopped(model, config)
     keeper = SaveEachEpoch(run, config.best if valid else None)

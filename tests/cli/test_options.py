@@ -11,7 +11,7 @@ import toys
 
 from keras_seq2seq.cli.options import Parser, add_options, configure
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.training.configuration import CONFIGURATIONS, SMALL, Configuration, flag_of
+from keras_seq2seq.training.configuration import PRESETS, SMALL, Configuration, flag_of
 from keras_seq2seq.training.configuration_files import read_configuration, write_configuration
 
 
@@ -116,11 +116,11 @@ def here(tmp_path, monkeypatch):
 
 
 def test_the_recommended_ones_come_with_the_package():
-    assert sorted(path.name for path in CONFIGURATIONS.iterdir()) == ["base.json", "small.json", "tiny.json"]
+    assert sorted(path.name for path in PRESETS.iterdir()) == ["base.json", "small.json", "tiny.json"]
     assert read_configuration("tiny") == Configuration()  # the notebook's
     assert read_configuration("small") == SMALL
     # What somebody else's data has to be is not ours to recommend, nor where to put runs.
-    for path in CONFIGURATIONS.iterdir():
+    for path in PRESETS.iterdir():
         given = {"data", "valid", "logs", "run", "resume", "seed"} & json.loads(path.read_text()).keys()
         assert not given, path
 

@@ -39,16 +39,17 @@ def fit(model, run, epochs, initial_epoch=0, updates=UPDATES, valid=VALID, profi
         initial_epoch=initial_epoch,
         steps_per_epoch=updates,
         validation_data=example_batches(valid, 2, 1) if valid else None,
-        callbacks=[TensorBoard(run, examples, valid, profile)],
+        callbacks=[TensorBoard(run, examples, valid, profile, {"units": 6, "data": None})],
         verbose=0,
         shuffle=False,
     ).history
 
 
-def new_model(learning_rate=0.02, eagerly=True, **options):
+def new_model(learning_rate=0.02, eagerly=True, metrics=(), **options):
     """Returns a model to train; a handful of updates takes less time than tracing one."""
     model = toys.make_model(vocabulary=WORDS, **options)
-    model.compile(keras.optimizers.SGD(learning_rate), run_eagerly=eagerly)
+    clip_norm = toys.make_config(**options).clip_norm or None
+    model.compile(keras.optimizers.SGD(learning_rate, global_clipnorm=clip_norm), metrics=metrics, run_eagerly=eagerly)
     return model
 
 
@@ -122,8 +123,7 @@ class LabelsSeen(keras.metrics.Sum):
 
 
 def test_a_metric_of_ones_own_that_is_no_mean_is_shown_by_epoch(tmp_path, capsys):
-    model = new_model()
-    model.own_metrics.append(LabelsSeen(name="labels_seen"))
+    model = new_model(metrics=[LabelsSeen(name="labels_seen")])
     fit(model, tmp_path, epochs=1, updates=3)
     assert "TensorBoard goes on" not in capsys.readouterr().out
     events = read(tmp_path / "train")
@@ -215,7 +215,7 @@ def test_the_hparams_tab_has_one_session_a_run(run):
     assert session.hparams["units"].number_value == 6
     embedding, cell, projection = len(WORDS) * 4, (4 + 6 + 1) * 6, (6 + 1) * len(WORDS)
     assert session.hparams["parameters"].number_value == embedding + 2 * cell + projection
-    assert "logs" not in session.hparams
+    assert session.hparams["data"].string_value == ""
     content = events.SummaryMetadata(metadata.SESSION_END_INFO_TAG).plugin_data.content
     assert metadata.parse_session_end_info_plugin_data(content).status == api_pb2.STATUS_SUCCESS
 

@@ -101,8 +101,10 @@ def test_attention_is_seen_where_there_is_any(seen):
 def test_hidden_states_are_those_of_the_top_level_not_its_memory_cells():
     model = toys.make_model(cell="lstm", layers=2)
     examples = encode_pairs(PAIRS[:1], toys.WORDS, toys.WORDS)
-    state, memory = model.read(examples.source.to_tensor())
-    _, [_, _, hidden, _], _ = model.decoder(examples.decoder_input.to_tensor(), state, memory)
+    state, prepared = model.encode(examples.source.to_tensor())
+    for token in tf.unstack(examples.decoder_input.to_tensor(), axis=1):
+        _, state = model.decoder.step(token, state, prepared)
+    _, _, hidden, _ = state
     np.testing.assert_allclose(look(model, examples)["decoder"][:, -1], hidden, rtol=1e-5, atol=1e-6)
 
 

@@ -204,12 +204,12 @@ def own_runs(tmp_path_factory):
 @pytest.mark.parametrize(
     ("run", "after", "differences"),
     [
-        ("own", {**OWN, "loss": None}, "token_loss of `train` was half_the_loss, is none"),
-        ("plain", {"loss": half_the_loss}, "token_loss of `train` was none, is half_the_loss"),
+        ("own", {**OWN, "loss": None}, "loss of `train` was half_the_loss, is none"),
+        ("plain", {"loss": half_the_loss}, "loss of `train` was none, is half_the_loss"),
         ("own", {**OWN, "metrics": []}, "metrics of `train` was top_3, is none"),
         ("own", {**OWN, "callbacks": [Silent(), Silent()]}, "callbacks of `train` was Silent, is Silent, Silent"),
-        ("cell", {"cell": slow_cell_2}, "make_cell of `train` was slow_cell, is slow_cell_2"),
-        ("plain", {"cell": slow_cell}, "make_cell of `train` was none, is slow_cell"),
+        ("cell", {"cell": slow_cell_2}, "cell of `train` was slow_cell, is slow_cell_2"),
+        ("plain", {"cell": slow_cell}, "cell of `train` was none, is slow_cell"),
     ],
 )
 def test_a_run_does_not_go_on_with_other_parts_than_it_had(own_runs, run, after, differences):
