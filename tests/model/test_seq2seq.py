@@ -324,8 +324,8 @@ def on_random_words():
     model.compile(keras.optimizers.Adam(0.03))
     losses = {}
     published = toys.Vocabulary([*toys.SPECIAL[:4], *map(str, range(WORD_COUNT + 1))], "space")
-    for name, given in (("with", vocabulary), ("without", published)):
-        decoder_input, labels = teacher_forcing(tf.RaggedTensor.from_tensor(words), given)
+    for name, known in (("with", vocabulary), ("without", published)):
+        decoder_input, labels = teacher_forcing(tf.RaggedTensor.from_tensor(words), known)
         # Only the words count: where `<a>` and `<end>` stand is no secret.
         labels = tf.where(labels.to_tensor() >= 5, labels.to_tensor(), 0)
         rows = ((tf.fill([len(words), 1], 2), decoder_input.to_tensor()), labels)

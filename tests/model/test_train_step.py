@@ -1,4 +1,4 @@
-"""What is learnt from: losses that layers add, metrics of one's own, and learning rates that have come to their end."""
+"""What is learnt from: losses of one's own and those that layers add, sample weights, metrics, learning rates."""
 
 import json
 
@@ -7,33 +7,35 @@ import pytest
 import tensorflow as tf
 import toys
 
-from keras_seq2seq import Configuration, Seq2Seq, keras
+from keras_seq2seq import Decoder, Encoder, Seq2Seq, keras, keras_version
 from keras_seq2seq.data.vocabulary import NOTEBOOK_TOKENS
 from keras_seq2seq.layers.attention import DotAttention
-from keras_seq2seq.model.losses import token_crossentropy
+from keras_seq2seq.model.losses import SmoothedCrossentropy, label_mask, smoothed_crossentropy, token_crossentropy
 from keras_seq2seq.model.precision import optimizer_for
+from keras_seq2seq.training.build import build_model
 
+KERAS_3 = keras_version.keras_major() == 3
 L2, RATE = 0.1, 0.5
 
 
-@keras.utils.register_keras_serializable("test_learning")
+@keras.utils.register_keras_serializable("test_train_step")
 def plain_cell(units):
     return keras.layers.SimpleRNNCell(units)
 
 
-@keras.utils.register_keras_serializable("test_learning")
+@keras.utils.register_keras_serializable("test_train_step")
 def regular_cell(units):
     return keras.layers.SimpleRNNCell(units, kernel_regularizer=keras.regularizers.L2(L2))
 
 
-@keras.utils.register_keras_serializable("test_learning")
+@keras.utils.register_keras_serializable("test_train_step")
 class AddingCell(keras.layers.SimpleRNNCell):
     def call(self, inputs, states, training=False):
         self.add_loss(tf.reduce_sum(inputs))
         return super().call(inputs, states, training=training)
 
 
-@keras.utils.register_keras_serializable("test_learning")
+@keras.utils.register_keras_serializable("test_train_step")
 class Tempered(DotAttention):
     """Adds its weight to the loss: the gradient of the weight is 1."""
 
@@ -41,9 +43,9 @@ class Tempered(DotAttention):
         self.weight = self.add_weight(name="weight", shape=(), initializer="zeros")
         self.built = True
 
-    def call(self, query, memory, memory_mask):
+    def call(self, query, keys, memory, memory_mask):
         self.add_loss(tf.convert_to_tensor(self.weight))
-        return super().call(query, memory, memory_mask)
+        return super().call(query, keys, memory, memory_mask)
 
 
 def nothing(labels, logits):
@@ -51,14 +53,14 @@ def nothing(labels, logits):
     return 0.0 * token_crossentropy(labels, logits)
 
 
-def make_model(cell=None, attention=None, loss=None, rate=RATE, run_eagerly=False, **options):
+def make_model(cell=None, attention=None, rate=RATE, loss=None, metrics=None, run_eagerly=False, **options):
+    """Returns a compiled model; `attention` is a class, `options` are fields of a configuration."""
     keras.utils.set_random_seed(1)
-    config = Configuration(**{"embedding_dim": 4, "units": 6, "embedding_stddev": 0.5, "clip_norm": 0.0, **options})
-    parts = {"cell": make_cell, "attention": make_attention}
-    model = Seq2Seq(config, toys.WORDS, toys.WORDS, 8, **parts).create_weights()
-    model.token_loss = token_loss or model.token_loss
-    model.compile(optimizer_for(config.precision, keras.optimizers.SGD(rate)), run_eagerly=run_eagerly)
-    model.optimizer.build(model.trainable_variables)
+    config = toys.make_config(**options)
+    own = {"cell": cell, "attention": attention and attention(config.units)}
+    model = build_model(config, toys.WORDS, toys.WORDS, 8, **own)
+    optimizer = optimizer_for(config.precision, keras.optimizers.SGD(rate))
+    model.compile(optimizer, loss=loss, metrics=metrics, run_eagerly=run_eagerly)
     return model
 
 
@@ -68,6 +70,150 @@ def fit(model, batches=toys.BATCHES, epochs=1, **options):
 
 def kernels_of(model):
     return [toys.array(half.rnn.cell.kernel) for half in (model.encoder, model.decoder)]
+
+
+# Losses of one's own
+
+
+def change_by(loss=None, weights=None):
+    """Returns what one update with a learning rate of 1 changes, as one vector: the negative gradient."""
+    model = make_model(loss=loss, rate=1.0, run_eagerly=True)
+    before = weights_of(model)
+    inputs, labels = toys.BATCHES[0]
+    batch = (inputs, labels) if weights is None else (inputs, labels, tf.constant(weights))
+    model.fit(tf.data.Dataset.from_tensors(batch), verbose=0, shuffle=False)
+    return np.concatenate([(now - start).ravel() for now, start in zip(weights_of(model), before, strict=True)])
+
+
+def expected_change(token_loss, weights=1.0):
+    """Returns the same by the formula: the weighted sum over the labels, over their number."""
+    model = make_model()
+    inputs, labels = toys.BATCHES[0]
+    mask = label_mask(labels)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(token_loss(labels, model(inputs)) * mask * weights) / tf.reduce_sum(mask)
+    watched = [weight.value if KERAS_3 else weight for weight in model.trainable_weights]
+    return -np.concatenate([toys.array(gradient).ravel() for gradient in tape.gradient(loss, watched)])
+
+
+def weights_of(model):
+    return [toys.array(weight) for weight in model.trainable_weights]
+
+
+def squared(labels, logits):
+    """Squares what the right token's logit lacks from 1."""
+    return (1 - tf.gather(logits, labels, batch_dims=2)) ** 2
+
+
+@keras.utils.register_keras_serializable("test_train_step")
+class Squared(keras.losses.Loss):
+    def call(self, y_true, y_pred):
+        return squared(y_true, y_pred)
+
+
+@pytest.mark.parametrize(
+    ("loss", "formula"),
+    [
+        (None, token_crossentropy),
+        ("sparse_categorical_crossentropy", token_crossentropy),
+        (keras.losses.SparseCategoricalCrossentropy(from_logits=True), token_crossentropy),
+        (SmoothedCrossentropy(0.3), lambda labels, logits: smoothed_crossentropy(labels, logits, 0.3)),
+        (squared, squared),
+        (Squared(), squared),
+    ],
+    ids=["none", "name", "keras", "smoothed", "function", "object"],
+)
+def test_the_loss_that_is_compiled_is_minimised_and_padding_does_not_count(loss, formula):
+    expected = expected_change(formula)
+    np.testing.assert_allclose(change_by(loss), expected, rtol=1e-3, atol=1e-6)
+    if formula is not token_crossentropy:  # the losses differ enough to tell them apart
+        assert np.abs(expected - expected_change(token_crossentropy)).max() > 0.01
+
+
+def test_what_is_shown_is_the_cross_entropy_whatever_is_minimised():
+    plain, own = (make_model(loss=loss, rate=0.0) for loss in (None, squared))
+    assert fit(own)["loss"] == pytest.approx(fit(plain)["loss"], rel=1e-6)
+    batches = toys.dataset_of(toys.BATCHES)
+    assert own.evaluate(batches, verbose=0) == pytest.approx(plain.evaluate(batches, verbose=0), rel=1e-6)
+
+
+def mean_squared(labels, logits):
+    return tf.reduce_mean(squared(labels, logits))
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (mean_squared, r"the loss has the shape \(\): it has to give a number for each token, \(batch, time\)"),
+        (lambda labels, logits: logits, r"the loss has the shape \(2, 6, 10\): it has to give a number for each token"),
+    ],
+    ids=["a mean", "logits"],
+)
+def test_a_loss_that_is_no_number_for_each_token_is_refused(loss, message):
+    with pytest.raises(ValueError, match=message):
+        fit(make_model(loss=loss, run_eagerly=True), toys.BATCHES[:1])
+
+
+def test_a_loss_that_takes_logits_for_probabilities_is_refused_at_once():
+    with pytest.raises(ValueError, match=r"write SparseCategoricalCrossentropy\(from_logits=True\)"):
+        make_model(loss=keras.losses.SparseCategoricalCrossentropy())
+
+
+def test_without_a_loss_compile_takes_the_cross_entropy_again():
+    model = make_model(loss=nothing, run_eagerly=True)
+    before = weights_of(model)
+    fit(model)
+    for weight, start in zip(weights_of(model), before, strict=True):
+        np.testing.assert_array_equal(weight, start)
+    model.compile(keras.optimizers.SGD(RATE), run_eagerly=True)
+    fit(model)
+    assert all((weight != start).any() for weight, start in zip(weights_of(model), before, strict=True))
+
+
+# Sample weights
+
+ROWS = [2.0, 0.5]
+TOKENS = [[1.0, 0.0, 3.0, 0.5, 1.0, 2.0], [0.0, 4.0, 9.0, 9.0, 9.0, 9.0]]  # the second row has two labels
+
+
+@pytest.mark.parametrize("weights", [ROWS, TOKENS], ids=["of rows", "of tokens"])
+@pytest.mark.parametrize("loss", [None, SmoothedCrossentropy(0.3)], ids=["plain", "smoothed"])
+def test_sample_weights_multiply_the_loss_of_each_label(weights, loss):
+    formula = token_crossentropy if loss is None else loss.call
+    expected = expected_change(formula, np.reshape(np.float32(weights), [2, -1]))
+    np.testing.assert_allclose(change_by(loss, weights), expected, rtol=1e-3, atol=1e-6)
+    assert np.abs(expected - expected_change(formula)).max() > 0.01
+
+
+def test_weights_of_one_change_nothing_and_of_zero_teach_nothing():
+    np.testing.assert_allclose(change_by(None, [1.0, 1.0]), change_by(), rtol=1e-5, atol=1e-7)
+    assert not change_by(None, [0.0, 0.0]).any()
+
+
+def test_a_row_with_the_weight_two_is_learnt_as_a_row_that_comes_twice():
+    model = make_model(rate=1.0, run_eagerly=True)
+    before = weights_of(model)
+    fit(model, [toys.make_batch([[5, 6, 7], [5, 6, 7], [8]], [[9, 8, 7, 6, 5], [9, 8, 7, 6, 5], [6]])])
+    twice = np.concatenate([(now - start).ravel() for now, start in zip(weights_of(model), before, strict=True)])
+    # The sum is divided by the labels: 14 where it comes twice, 8 where it weighs 2.
+    np.testing.assert_allclose(change_by(None, [2.0, 1.0]) * 8 / 14, twice, rtol=1e-3, atol=1e-6)
+
+
+def test_sample_weights_may_be_given_to_fit_and_evaluate_as_keras_has_them():
+    model = make_model(rate=0.0, run_eagerly=True)
+    model.compile(keras.optimizers.SGD(0.0), weighted_metrics=["accuracy"], metrics=["crossentropy"], run_eagerly=True)
+    model.decoder.projection.bias.assign([-99.0] + [0.0] * 9)  # it never says padding, which is no label
+    inputs, labels = toys.BATCHES[0]
+    said = np.argmax(model(inputs), axis=-1)
+    right = np.where(np.arange(labels.shape[1]) < 1, said, 1 + said % 9) * (labels.numpy() != 0)  # the first of each
+    assert np.count_nonzero(right) == 8 and (right[:, 0] != 0).all()
+    arguments = {"sample_weight": np.float32([3.0, 1.0]), "verbose": 0}
+    measured = model.evaluate(inputs, tf.constant(right, tf.int32), return_dict=True, **arguments)
+    assert measured["accuracy"] == pytest.approx((3 + 1) / (3 * 6 + 2))
+    assert measured["token_accuracy"] == pytest.approx(2 / 8)  # what is always shown knows no weights
+    assert measured["crossentropy"] == pytest.approx(measured["loss"], rel=1e-5)
+    shown = model.fit(inputs, tf.constant(right, tf.int32), **arguments).history
+    assert shown["accuracy"] == pytest.approx([4 / 20]) and shown["token_accuracy"] == pytest.approx([2 / 8])
 
 
 # Regularisers, and losses that a layer adds
@@ -146,8 +292,7 @@ def check_own_metrics(measured, labels):
 
 
 def test_an_own_metric_weighs_every_label_alike_however_far_a_batch_is_padded():
-    model = make_model()
-    model.own_metrics[:] = own_metrics()
+    model = make_model(metrics=own_metrics())
     (source, decoder_input), labels = toys.BATCHES[0]
     said = np.argmax(model((source, decoder_input)), axis=-1)
     right = np.where(np.arange(labels.shape[1]) < 2, said, labels) * (labels.numpy() != 0)  # up to two a row
@@ -157,6 +302,27 @@ def test_an_own_metric_weighs_every_label_alike_however_far_a_batch_is_padded():
     assert measured["token_accuracy"] > 0
     check_own_metrics(measured, count)
     check_own_metrics({name: values[0] for name, values in fit(model, batches).items()}, count)
+
+
+def share_of_word_5(labels, logits):
+    """A metric that is a function: whether the label is 5."""
+    return tf.cast(labels == 5, tf.float32)
+
+
+def test_a_metric_may_be_a_name_a_function_or_an_object_and_one_need_not_be_a_list():
+    measured = []
+    for metrics in ("accuracy", ["acc", "ce", share_of_word_5], keras.metrics.SparseCategoricalAccuracy(name="mine")):
+        model = make_model(metrics=metrics)
+        measured.append(model.evaluate(toys.dataset_of(toys.BATCHES), verbose=0, return_dict=True))
+    first, second, third = measured
+    assert first["accuracy"] == second["acc"] == third["mine"] == pytest.approx(first["token_accuracy"], abs=1e-6)
+    assert second["ce"] == pytest.approx(second["loss"], rel=1e-5)
+    assert second["share_of_word_5"] == pytest.approx(2 / 12)  # the fifth label of the first row, and one more
+
+
+def test_a_metric_that_keras_does_not_know_is_refused():
+    with pytest.raises(ValueError, match="exactness"):
+        make_model(metrics=["exactness"])
 
 
 def test_a_reference_that_cannot_be_named_is_never_answered_exactly(monkeypatch):
@@ -171,7 +337,8 @@ def test_a_reference_that_cannot_be_named_is_never_answered_exactly(monkeypatch)
 
 def test_without_unk_in_the_vocabulary_its_id_is_a_word_as_any_other(monkeypatch):
     notebook = toys.Vocabulary(NOTEBOOK_TOKENS, "word")
-    model = Seq2Seq(Configuration(as_published=True, embedding_dim=4, units=6), notebook, notebook)
+    sizes = {"embedding_dim": 4, "units": 6}
+    model = Seq2Seq(Encoder(len(notebook), **sizes), Decoder(len(notebook), **sizes), notebook, notebook)
     said = toys.padded([[1, 2]])
     monkeypatch.setattr(model, "generate_ids", lambda source, max_length: (said[:, None], None))
     assert model.answers_exactly(said, said).numpy().tolist() == [True]
@@ -183,8 +350,7 @@ def test_without_unk_in_the_vocabulary_its_id_is_a_word_as_any_other(monkeypatch
 def run_under(strategy):
     """Trains with a regulariser, an added loss and own metrics; returns what is shown and the weights, for JSON."""
     with strategy.scope():
-        model = make_model(regular_cell, Tempered, rate=0.1)
-        model.own_metrics[:] = own_metrics()
+        model = make_model(regular_cell, Tempered, rate=0.1, metrics=own_metrics())
     history = fit(model, toys.UNEQUAL_BATCHES, epochs=2)
     return {
         "shown": {name: [float(value) for value in values] for name, values in history.items()},
@@ -195,13 +361,13 @@ def run_under(strategy):
 
 TWO_REPLICAS = """
 import sys
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = sys.argv[1], sys.argv[1] + "/model"
 import json, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-import test_learning
-print(json.dumps(test_learning.run_under(strategy)))
+import test_train_step
+print(json.dumps(test_train_step.run_under(strategy)))
 """
 
 
@@ -255,7 +421,6 @@ def test_a_learning_rate_at_its_end_is_refused_and_a_fresh_one_learns(precision)
     assert "\n" not in str(caught.value)
     fresh = optimizer_for(precision, keras.optimizers.SGD(schedules.CosineDecay(0.1, decay_steps=8)))
     model.compile(fresh, run_eagerly=True)
-    model.optimizer.build(model.trainable_variables)
     losses = fit(model, epochs=4)["loss"]
     assert losses == sorted(losses, reverse=True) and losses[0] > losses[-1] + 0.01
 
