@@ -44,15 +44,11 @@ def read_configuration(name: str, options: Mapping[str, Any] | None = None) -> C
         raise InputError(f"{name}: {error}") from None
 
 
-def to_repeat(config: Configuration) -> dict[str, Any]:
-    """Returns all that is needed to repeat a run in another folder."""
-    return {name: value for name, value in config.to_dict().items() if name not in NEW_EACH_TIME}
-
-
 def write_configuration(config: Configuration, run: Path) -> None:
     """Writes to the run's folder all that `--config` needs to repeat the run in another folder."""
+    values = {name: value for name, value in config.to_dict().items() if name not in NEW_EACH_TIME}
     with files.output(run / CONFIG_FILE) as file:
-        file.write(json.dumps(to_repeat(config), indent=2) + "\n")
+        file.write(json.dumps(values, indent=2) + "\n")
 
 
 def preset_names() -> list[str]:

@@ -34,9 +34,9 @@ from keras_seq2seq.training.callbacks import (
     stopping_callbacks,
 )
 from keras_seq2seq.training.configuration import Configuration
-from keras_seq2seq.training.configuration_files import to_repeat, write_configuration
+from keras_seq2seq.training.configuration_files import write_configuration
 from keras_seq2seq.training.interruption import interruptible
-from keras_seq2seq.training.runs import fingerprint, has_stopped, load_stopped, names_of, new_run_folder
+from keras_seq2seq.training.runs import fingerprint, has_stopped, load_stopped, names_of, new_run_folder, what_counts
 
 NOT_COMPARED = ("inspect", "tensorboard", "profile", "logs", "run", "resume")
 
@@ -102,7 +102,7 @@ def train(
         model.progress.update(epoch=0, data=digests, own=own)
         run = new_run_folder(config)
 
-    model.progress["configuration"] = to_repeat(config)
+    model.progress["configuration"] = what_counts(config)
     done = model.progress["epoch"]
     finished = done >= config.epochs or has_stopped(model, config)
     keeper = SaveEachEpoch(run, config.best if valid else None)

@@ -62,6 +62,11 @@ def fingerprint(train_pairs: list[Pair], valid_pairs: list[Pair]) -> dict[str, l
     }
 
 
+def what_counts(config: Configuration) -> dict[str, Any]:
+    """Returns of a configuration what decides the numbers of a run, to be saved with its model."""
+    return {name: value for name, value in config.to_dict().items() if name not in FREE or name == "epochs"}
+
+
 def names_of(**parts: Any) -> dict[str, list[str]]:
     """Returns the names of the functions, classes, metrics and callbacks that a user handed to `train`."""
     given = {role: part if isinstance(part, Sequence) else [part] for role, part in parts.items() if part is not None}
