@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,6 +85,23 @@ def _arriving(path: str | os.PathLike | None) -> Iterator[list[bytes]]:
 
 
 @contextlib.contextmanager
+def replaced(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields another name in the same folder; what is written there takes the place of `path` when all went well.
+
+    Whoever looks, and whatever stops us half-way, there is either the old file or folder, or the new one.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished{path.suffix}")
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
 def output(path: str | os.PathLike | None) -> Iterator[TextIO]:
     """Yields standard output, or a file that appears under its name when all is written (a pipe is written to)."""
     if path is None:
@@ -94,14 +112,9 @@ def output(path: str | os.PathLike | None) -> Iterator[TextIO]:
         return
     place = os.path.realpath(path)  # where a link leads to
     whole = os.path.isfile(place) or not os.path.exists(place)  # a pipe or a device cannot be replaced
-    unfinished = Path(f"{place}.{os.getpid()}.unfinished")
     try:
-        with open(unfinished if whole else place, "w", encoding="utf-8", newline="\n") as file:
-            yield file
-        if whole:
-            os.replace(unfinished, place)
+        with replaced(place) if whole else contextlib.nullcontext(place) as name:
+            with open(name, "w", encoding="utf-8", newline="\n") as file:
+                yield file
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink(missing_ok=True)

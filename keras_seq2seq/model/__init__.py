@@ -1,5 +1,6 @@
 """A `Seq2Seq` learns batches and answers texts. It is trained, decoded from, measured, saved and exported here.
 
-In reading order: seq2seq, losses, train_step, decoding, generation, evaluation, saving, deserialization, export.
+In reading order: seq2seq, losses, metrics, train_step, decoding, generation, evaluation, saving, export.
+What files say is checked in deserialization.
 What few runs need is in scheduled_sampling, schedules, precision and replicas.
 """

@@ -1,11 +1,11 @@
 """Export for serving: a SavedModel of core TensorFlow operations, text in, text out."""
 
 import os
-import shutil
 from pathlib import Path
 
 import tensorflow as tf
 
+from keras_seq2seq import files
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.model.decoding import GREEDY, Beam, Strategy
 from keras_seq2seq.model.seq2seq import Seq2Seq
@@ -50,13 +50,11 @@ def export(model: Seq2Seq, folder: str | os.PathLike, beam: Beam = Beam(width=5,
         answers, log_probabilities, scores = answer(texts, beam)
         return {"answers": answers, "log_probabilities": log_probabilities, "scores": scores}
 
-    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.unfinished")
+    signatures = {"serving_default": serving_default, "beam": nbest}
     try:
-        unfinished.parent.mkdir(parents=True, exist_ok=True)
-        tf.saved_model.save(module, str(unfinished), signatures={"serving_default": serving_default, "beam": nbest})
-        os.replace(unfinished, folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with files.replaced(folder) as unfinished:
+            tf.saved_model.save(module, str(unfinished), signatures=signatures)
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise InputError(f"{folder}: cannot be written ({reason})") from None
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq import files
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras_major, registered_part
 from keras_seq2seq.model.deserialization import check_optimizer, check_sizes, check_weights
@@ -26,19 +27,10 @@ BROKEN = (
 
 
 def save(model: Seq2Seq, path: str | os.PathLike) -> None:
-    """Saves the model, with its optimizer, to `path`.
-
-    The file is written under another name in the same folder and then renamed: whoever looks, and whatever
-    stops us half-way, there is either the old file or the new one.
-    """
-    path = Path(path)
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished.keras")
-    try:
+    """Saves the model, with its optimizer, to `path`, a `.keras` file: whole or not at all."""
+    with files.replaced(path) as unfinished:
         # Keras 2 knows by itself what the name stands for, but not in a thread of its own.
         model.save(unfinished, **({"save_format": "keras_v3"} if keras_major() == 2 else {}))
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def load(path: str | os.PathLike) -> Seq2Seq:

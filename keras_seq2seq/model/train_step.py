@@ -5,9 +5,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import SameOnBothKeras, keras, keras_major, require_same_keras
 from keras_seq2seq.model import metrics as own_metrics
-from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentropy, token_loss
+from keras_seq2seq.model.losses import UnknownLoss, label_mask, masked_mean, token_crossentropy, token_loss
 from keras_seq2seq.model.precision import apply_gradients, scaled_loss, unscaled
 from keras_seq2seq.model.replicas import mean_over_replicas, result_over_replicas, sum_over_replicas
 from keras_seq2seq.serialization import describe
@@ -167,9 +168,12 @@ class TrainStep(SameOnBothKeras, keras.Model):
         """Trains, as `keras.Model.fit`.
 
         Raises:
+            InputError: the model comes from a file, and its loss is not known here.
             TypeError: a callback belongs to the other Keras.
             ValueError: the learning rate follows a schedule that a callback would change, or that has come to its end.
         """
+        if isinstance(self._compiled.loss, UnknownLoss):
+            raise InputError(self._compiled.loss.message)
         schedule = _schedule_of(getattr(self, "optimizer", None))  # Keras says that `compile` comes first
         for callback in tf.nest.flatten(callbacks or []):
             require_same_keras(callback, "callback")
@@ -183,6 +187,8 @@ class TrainStep(SameOnBothKeras, keras.Model):
                 f"{type(schedule).__name__} has come to its end: the learning rate is 0 from update {updates_of(self)} "
                 "on; compile with a fresh optimizer to train further."
             )
+        if data and isinstance(data[0], tf.data.Dataset):
+            options.setdefault("shuffle", False)  # it has an order of its own; Keras 3 would warn of that
         return super().fit(*data, callbacks=callbacks, **options)
 
 
