@@ -5,6 +5,7 @@ module a description names; here a description only chooses from a list of names
 registered with Keras.
 """
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ KNOWN = {
     "ScheduleFreeAdamW",
     "optimizers.schedules": "CosineDecay CosineDecayRestarts ExponentialDecay InverseTimeDecay "
     "PiecewiseConstantDecay PolynomialDecay",
-    "mixed_precision": "LossScaleOptimizer Policy DTypePolicy",
+    "mixed_precision": "LossScaleOptimizer",
     "layers": "SimpleRNNCell GRUCell LSTMCell StackedRNNCells",
     "initializers": "Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity LecunNormal LecunUniform Ones "
     "Orthogonal RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros",
@@ -24,6 +25,7 @@ KNOWN = {
     "constraints": "MaxNorm MinMaxNorm NonNeg UnitNorm",
     "losses": "SparseCategoricalCrossentropy",
 }
+POLICIES = ("Policy", "DTypePolicy")  # what Keras 2 and Keras 3 call a policy, which both take by its name too
 RENAMED = {"LossScaleOptimizerV3": "LossScaleOptimizer"}  # what Keras 2 calls itself in a file
 PLAIN = (str, int, float, bool, type(None))
 
@@ -71,6 +73,9 @@ def build(described: Any, *kinds: type, role: str = "part", **further: Any) -> A
     if not isinstance(known, type) or (kinds and not issubclass(known, kinds)):
         raise InputError(f"its {role} {name!r} is not known here")
     options = {key: _value(value, f"{role}'s {key}") for key, value in described["config"].items()}
+    if registered in (None, name):  # of Keras itself: what the other one alone has, and does not use here
+        taken = inspect.signature(known.__init__).parameters
+        options = {key: value for key, value in options.items() if value is not None or key in taken}
     try:
         return known(**options, **further)
     except (TypeError, ValueError) as error:
@@ -80,13 +85,22 @@ def build(described: Any, *kinds: type, role: str = "part", **further: Any) -> A
 
 def _value(value: Any, role: str) -> Any:
     if isinstance(value, Mapping):
-        return build(value, role=role)
+        # By its name, which Keras can put in a file again, whatever layer it is given to.
+        return _policy_name(value, role) if value.get("class_name") in POLICIES else build(value, role=role)
     for part in value if isinstance(value, list | tuple) else [value]:
         if not isinstance(part, (*PLAIN, Mapping)):
             raise InputError(f"its {role} is described as {type(part).__name__}; expected numbers or texts")
     if isinstance(value, list | tuple):
         return [build(part, role=role) if isinstance(part, Mapping) else part for part in value]
     return value
+
+
+def _policy_name(described: Mapping[str, Any], role: str) -> str:
+    config = described.get("config")
+    name = config.get("name") if isinstance(config, Mapping) else None
+    if not isinstance(name, str):
+        raise InputError(f"its {role} is a policy without a name")
+    return name
 
 
 def known_name(name: str, home: str) -> str:

@@ -1,13 +1,16 @@
 """A cell and an attention of one's own: handed in from outside, saved, and found again."""
 
 import functools
+import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import toys
 
-from keras_seq2seq import Configuration, Seq2Seq, keras, load, save
+from keras_seq2seq import Decoder, Encoder, InputError, Seq2Seq, keras, keras_version, load, save
+from keras_seq2seq.layers.attention import Attention
+from keras_seq2seq.serialization import build, describe
 from keras_seq2seq.training.build import build_compiled
 
 
@@ -31,16 +34,29 @@ class LeakyCell(keras.layers.Layer):
 
 
 @keras.utils.register_keras_serializable("own")
-class FirstToken(keras.layers.Layer):
+class FirstToken(Attention):
     """An attention that always looks at the first token."""
 
-    def __init__(self, units, memory_size):
-        super().__init__()
-        self.size = memory_size
+    def score(self, query, keys):
+        return tf.one_hot(tf.zeros(tf.shape(query)[:2], tf.int32), tf.shape(keys)[1], 0.0, -1e9)
 
-    def call(self, query, memory, memory_mask):
-        weights = tf.one_hot(tf.zeros(tf.shape(query)[:2], tf.int32), tf.shape(memory)[1])
-        return weights @ memory, weights
+
+@keras.utils.register_keras_serializable("own")
+class Distance(Attention):
+    """An attention that looks at what lies near the query in some dimensions."""
+
+    def __init__(self, size, **options):
+        super().__init__(**options)
+        self.size, self.query, self.key = size, keras.layers.Dense(size), keras.layers.Dense(size)
+
+    def keys(self, memory):
+        return self.key(memory)
+
+    def score(self, query, keys):
+        return -tf.reduce_sum((self.query(query)[:, :, None] - keys[:, None]) ** 2, axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
 
 
 @keras.utils.register_keras_serializable("own")
@@ -49,15 +65,14 @@ def two_gates(units):
 
 
 @keras.utils.register_keras_serializable("own")
-def two_storeys(units):
+def two_levels(units):
     """Makes a cell whose state is a list of lists."""
     return keras.layers.StackedRNNCells([keras.layers.LSTMCell(units), keras.layers.GRUCell(units)])
 
 
 def trained(**parts):
     keras.utils.set_random_seed(1)
-    config = Configuration(embedding_dim=4, units=6, embedding_stddev=0.5, layers=2, recurrent_dropout=0.2)
-    model = build_compiled(config, toys.WORDS, toys.WORDS, 4, updates=2, **parts)
+    model = build_compiled(toys.make_config(layers=2, recurrent_dropout=0.2), toys.WORDS, toys.WORDS, 4, 2, **parts)
     model.run_eagerly = True
     before = [toys.array(weight) for weight in model.trainable_weights]
     for _ in range(2):
@@ -74,27 +89,32 @@ SOURCE = toys.padded([[2, 5, 6], [2, 9]])
     "parts",
     [
         {"cell": LeakyCell},
-        {"cell": two_storeys},
-        {"attention": FirstToken},
-        {"cell": two_gates, "attention": FirstToken},
+        {"cell": two_levels},
+        {"cell": keras.layers.GRUCell(6, reset_after=False)},
+        {"cell": keras.layers.StackedRNNCells([keras.layers.LSTMCell(5), keras.layers.GRUCell(6)])},
+        {"attention": FirstToken()},
+        {"cell": two_gates, "attention": Distance(3)},
     ],
 )
 def test_they_learn_and_answer_and_are_saved(parts, tmp_path):
     model = trained(**parts)
+    if isinstance(parts.get("cell"), keras.layers.Layer):  # each layer has a copy
+        assert len({id(rnn.cell.cell) for rnn in (model.encoder.rnn, model.decoder.rnn, model.decoder.rnn_2)}) == 3
+        assert not parts["cell"].built
     save(model, tmp_path / "model.keras")
     copy = load(tmp_path / "model.keras")
     for ours, theirs in zip(copy.generate_ids(SOURCE), model.generate_ids(SOURCE), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    # What is said step by step is what teacher forcing says.
+    # Step by step comes what comes with teacher forcing.
     ids, total = model.generate_ids(SOURCE, max_length=3)
-    logits, weights = copy.logits_and_attention((SOURCE, tf.concat([[[3], [3]], ids[:, 0, :-1]], axis=1)))
+    seen = copy.decoder.inspect(tf.concat([[[3], [3]], ids[:, 0, :-1]], axis=1), *copy.encode(SOURCE))
     mask = tf.cast(ids[:, 0] != 0, tf.float32)
-    said = tf.gather(tf.nn.log_softmax(logits), ids[:, 0], batch_dims=2) * mask
-    np.testing.assert_allclose(tf.reduce_sum(said, axis=1), total[:, 0], rtol=1e-4)
+    log_probabilities = tf.gather(tf.nn.log_softmax(seen["logits"]), ids[:, 0], batch_dims=2) * mask
+    np.testing.assert_allclose(tf.reduce_sum(log_probabilities, axis=1), total[:, 0], rtol=1e-4)
     assert type(copy.encoder.rnn.cell.cell) is type(model.encoder.rnn.cell.cell)
-    if "attention" in parts:
-        assert isinstance(copy.decoder.attention, FirstToken)
-        assert (weights.numpy() == [1, 0, 0]).all()
+    assert type(copy.decoder.attention) is type(model.decoder.attention) is type(parts.get("attention"))
+    if isinstance(copy.decoder.attention, FirstToken):
+        assert (seen["attention"].numpy() == [1, 0, 0]).all()
 
 
 @keras.utils.register_keras_serializable("own")
@@ -107,7 +127,8 @@ class WithSpare(LeakyCell):
 
 
 def test_a_weight_that_is_not_used_stays_as_it_is():
-    model = Seq2Seq(Configuration(units=6), toys.WORDS, toys.WORDS, 4, cell=WithSpare).create_weights()
+    halves = (half(len(toys.WORDS), units=6, cell=WithSpare) for half in (Encoder, Decoder))
+    model = Seq2Seq(*halves, toys.WORDS, toys.WORDS).create_weights()
     model.compile("sgd", run_eagerly=True)
     before = toys.array(model.encoder.rnn.cell.kernel)
     model.train_on_batch(*toys.BATCHES[0])
@@ -119,19 +140,45 @@ class Unregistered(LeakyCell):
     pass
 
 
-@pytest.mark.parametrize("part", ["cell", "attention"])
+class UnregisteredAttention(FirstToken):
+    pass
+
+
+@pytest.mark.parametrize("half", [Encoder, Decoder])
 @pytest.mark.parametrize(
     ("own", "name"),
     [
         (Unregistered, "Unregistered"),
-        (lambda *sizes: LeakyCell(sizes[0]), "<lambda>"),
-        (functools.partial(int), "functools.partial(<class 'int'>)"),
+        (Unregistered(6), "Unregistered"),
+        (lambda units: LeakyCell(units), "<lambda>"),
+        (functools.partial(LeakyCell), "partial"),
         (keras.layers.GRUCell, "GRUCell"),
+        (keras.layers.RNN(keras.layers.GRUCell(6)), "RNN"),
     ],
 )
-def test_what_no_saved_model_could_find_again_is_refused_at_once(part, own, name):
+def test_a_cell_that_no_saved_model_could_find_again_is_refused_at_once(half, own, name):
     with pytest.raises(ValueError) as caught:
-        Seq2Seq(Configuration(), toys.WORDS, toys.WORDS, **{part: own})
+        half(7, cell=own)
+    check_unregistered(caught, name)
+
+
+@pytest.mark.parametrize(
+    ("own", "name"),
+    [
+        (UnregisteredAttention(), "UnregisteredAttention"),
+        (UnregisteredAttention, "UnregisteredAttention"),
+        (lambda units: FirstToken(), "<lambda>"),
+        (functools.partial(FirstToken), "partial"),
+        (keras.layers.Attention(), "Attention"),
+    ],
+)
+def test_an_attention_that_no_saved_model_could_find_again_is_refused_at_once(own, name):
+    with pytest.raises(ValueError) as caught:
+        Decoder(7, attention=own)
+    check_unregistered(caught, name)
+
+
+def check_unregistered(caught, name):
     assert str(caught.value) == (
         f"{name} is not registered: write @keras.utils.register_keras_serializable() above it, "
         "so that a saved model finds it again"
@@ -152,3 +199,35 @@ def test_a_process_that_does_not_know_them_says_what_is_missing(tmp_path, keras_
     save(trained(cell=LeakyCell), tmp_path / "model.keras")
     line = toys.output_of(ELSEWHERE, tmp_path / "model.keras", keras_major=keras_major).splitlines()[-1]
     assert line.endswith("model.keras: the model needs 'LeakyCell': import the file that defines it, then load")
+
+
+@pytest.mark.parametrize("class_name", ["Policy", "DTypePolicy"])  # as Keras 2 and Keras 3 call it
+def test_a_policy_in_a_file_is_taken_by_its_name(class_name):
+    described = describe(Distance(3))
+    described["config"]["dtype"] = {"class_name": class_name, "config": {"name": "mixed_bfloat16"}}
+    attention = build(described)
+    assert attention.compute_dtype == "bfloat16" and attention.variable_dtype == "float32"
+    assert build(describe(attention)).compute_dtype == "bfloat16"
+    for config in ({}, {"name": 16}, None):
+        described["config"]["dtype"]["config"] = config
+        with pytest.raises(InputError, match="its attention's dtype is a policy without a name"):
+            build(described, role="attention")
+
+
+IN_THE_OTHER = """
+import sys
+sys.path[:0] = sys.argv[1], sys.argv[1] + "/model"
+import test_registered_parts, keras_seq2seq
+model = keras_seq2seq.load(sys.argv[2])
+print(model.generate_ids(test_registered_parts.SOURCE)[1].numpy().tolist())
+"""
+
+
+def test_a_file_of_the_other_keras_brings_them_too(tmp_path):
+    cell = keras.layers.StackedRNNCells([keras.layers.LSTMCell(5), keras.layers.GRUCell(6)])
+    model = trained(cell=cell, attention=FirstToken())
+    save(model, tmp_path / "model.keras")
+    other = 5 - keras_version.keras_major()
+    found = toys.output_of(IN_THE_OTHER, toys.ROOT / "tests", tmp_path / "model.keras", keras_major=other)
+    expected = model.generate_ids(SOURCE)[1]
+    np.testing.assert_allclose(json.loads(found.splitlines()[-1]), expected, rtol=1e-4)
