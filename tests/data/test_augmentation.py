@@ -7,6 +7,7 @@ import toys
 
 from keras_seq2seq import Configuration, InputError, encode_pairs, train
 from keras_seq2seq.data import augmentation
+from keras_seq2seq.training.build import batches_to_learn
 
 HUNGARIAN = [("szó", "s oː"), ("óra", "oː r ɒ"), ("só", "ʃ oː"), ("szár", "s aː r"), ("sár", "ʃ aː r"), ("ár", "aː r")]
 
@@ -60,12 +61,12 @@ def test_same_seed_same_pairs_and_never_a_known_source():
 
 def test_texts_are_cut_and_joined_by_their_kinds_of_tokens():
     pairs = [("abcde", "A B C D E"), ("xbcdy", "X B C D Y")]
-    config = Configuration(source_tokens="char", target_tokens="space", splices=1)
-    assert set(augmentation.more_pairs(pairs, config)) == {("abcdy", "A B C D Y"), ("xbcde", "X B C D E")}
+    made = augmentation.more_pairs(pairs, ("char", "space"), splices=1, seed=0)
+    assert set(made) == {("abcdy", "A B C D Y"), ("xbcde", "X B C D E")}
     words = [(" ".join(source), target) for source, target in pairs]
-    config = Configuration(splices=1)
-    assert set(augmentation.more_pairs(words, config)) == {("a b c d y", "a b c d y"), ("x b c d e", "x b c d e")}
-    assert augmentation.more_pairs(pairs, Configuration()) == []
+    made = augmentation.more_pairs(words, ("word", "word"), splices=1, seed=0)
+    assert set(made) == {("a b c d y", "a b c d y"), ("x b c d e", "x b c d e")}
+    assert augmentation.more_pairs(pairs, ("char", "space"), splices=0, seed=0) == []
 
 
 def test_training_has_them_behind_its_own_pairs(tmp_path, capfd):
@@ -104,10 +105,10 @@ def test_an_epoch_has_the_updates_of_all_splices_asked_for_even_if_there_is_noth
 def test_the_last_third_of_the_epochs_learns_the_given_pairs_alone():
     given, spliced = [("b", "b"), ("c", "c")], [("d", "d"), ("e", "e")]
     config = Configuration(splices=1, epochs=6, batch_size=1)
-    examples = encode_pairs([*given, *spliced], toys.WORDS, toys.WORDS, config)
+    examples = encode_pairs([*given, *spliced], toys.WORDS, toys.WORDS)
 
     def sources(first_batch, count):
-        data = augmentation.batches_to_learn(examples, 2, config, updates=4, first_batch=first_batch)
+        data = batches_to_learn(examples, 2, config, updates=4, first_batch=first_batch)
         return [int(source[0, 1]) for (source, _), _ in data.take(count)]  # behind `<q>`
 
     everything = sources(0, 24)

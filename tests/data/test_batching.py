@@ -1,14 +1,19 @@
 """Pairs -> batches of ids: the teacher-forcing shift, the buckets and the order, worked out by hand."""
 
-import dataclasses
 import itertools
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_seq2seq import Configuration, Vocabulary, batches, encode_pairs
-from keras_seq2seq.data.batching import add_question, make_buckets, teacher_forcing, training_batches
+from keras_seq2seq import InputError, Vocabulary, batches, encode_pairs
+from keras_seq2seq.data.batching import (
+    add_question,
+    example_batches,
+    make_buckets,
+    teacher_forcing,
+    training_batches,
+)
 from keras_seq2seq.data.corpora import NOTEBOOK
 from keras_seq2seq.data.vocabulary import NOTEBOOK_TOKENS, SPECIAL
 from keras_seq2seq.training.configuration import PUBLISHED
@@ -34,16 +39,17 @@ def test_teacher_forcing_asks_for_the_next_token():
     assert labels.to_list() == [[5, 6, 7, END], [6, END]]
 
 
-def test_as_published_the_decoder_reads_what_it_must_say():
-    decoder_input, labels = teacher_forcing(ragged([5, 6, 7], [6]), WORDS, as_published=True)
-    assert decoder_input.to_list() == labels.to_list() == [[A, 5, 6, 7], [A, 6]]
+def test_as_published_the_decoder_reads_what_it_must_predict():
+    # The notebook's vocabulary has no `<end>`; its `<a>` is 18.
+    decoder_input, labels = teacher_forcing(ragged([5, 6, 7], [6]), Vocabulary(NOTEBOOK_TOKENS, "word"))
+    assert decoder_input.to_list() == labels.to_list() == [[18, 5, 6, 7], [18, 6]]
 
 
 # Pairs
 
 
 def test_pairs_are_encoded_by_hand():
-    examples = encode_pairs([("b c", "d"), ("x", "c c")], WORDS, WORDS, Configuration())
+    examples = encode_pairs([("b c", "d"), ("x", "c c")], WORDS, WORDS)
     assert examples.source.to_list() == [[Q, 5, 6], [Q, 1]]
     assert examples.decoder_input.to_list() == [[A, 7], [A, 6, 6]]
     assert examples.labels.to_list() == [[7, END], [6, 6, END]]
@@ -52,15 +58,15 @@ def test_pairs_are_encoded_by_hand():
 
 def test_each_side_has_its_own_vocabulary():
     letters = Vocabulary([*SPECIAL, "d", "c"], "char")
-    examples = encode_pairs([("c d", "cd")], WORDS, letters, Configuration())
+    examples = encode_pairs([("c d", "cd")], WORDS, letters)
     assert examples.source.to_list() == [[Q, 6, 7]]
     assert examples.labels.to_list() == [[6, 5, END]]
 
 
 def test_the_published_tensors_come_out():
     vocabulary = Vocabulary(NOTEBOOK_TOKENS, "word")
-    examples = encode_pairs(NOTEBOOK, vocabulary, vocabulary, PUBLISHED)
-    [((q_tensor, a_tensor), labels)] = batches(examples, PUBLISHED)
+    sizes = PUBLISHED.batch_size, PUBLISHED.length_buckets, PUBLISHED.max_length
+    [((q_tensor, a_tensor), labels)] = batches(NOTEBOOK, vocabulary, vocabulary, *sizes)
     assert q_tensor.numpy().tolist() == [[17, 1, 2, 3, 4, 5, 6], [17, 1, 10, 11, 12, 13, 0]]
     assert a_tensor.numpy().tolist() == [[18, 7, 8, 5, 3, 9], [18, 14, 15, 16, 0, 0]]
     assert labels.numpy().tolist() == a_tensor.numpy().tolist()
@@ -77,14 +83,14 @@ def test_pairs_that_are_too_long_or_empty_are_left_out():
         ("?!", "c"),  # no word in the source
         ("b", "..."),  # none in the target
     ]
-    examples = encode_pairs(pairs, words, words, Configuration(max_length=2))
+    examples = encode_pairs(pairs, words, words, max_length=2)
     assert examples.pairs == [("b", "c"), ("b b", "c c")]
     assert examples.source.to_list() == [[Q, 5], [Q, 5, 5]]
     assert examples.labels.to_list() == [[6, END], [6, 6, END]]
 
 
 def test_it_may_be_that_nothing_is_left():
-    examples = encode_pairs([("b b", "c")], WORDS, WORDS, Configuration(max_length=1))
+    examples = encode_pairs([("b b", "c")], WORDS, WORDS, max_length=1)
     assert examples.pairs == [] and examples.source.nrows() == 0
 
 
@@ -98,7 +104,7 @@ def examples_of(lengths):
         (" ".join([str(number)] + ["x"] * (source - 1)), " ".join([str(number)] + ["x"] * (target - 1)))
         for number, (source, target) in enumerate(lengths)
     ]
-    return encode_pairs(pairs, vocabulary, vocabulary, Configuration())
+    return encode_pairs(pairs, vocabulary, vocabulary)
 
 
 def numbers_in(batch):
@@ -112,25 +118,25 @@ def numbers_in(batch):
 
 # With <q> and <end> the longer sides are 2, 3, 3, 6, 7: the first three make one bucket, the others another.
 FIVE = [(1, 1), (1, 2), (2, 1), (5, 5), (3, 6)]
-TWO_BUCKETS = Configuration(length_buckets=2, batch_size=2)
+TWO_BUCKETS = {"batch_size": 2, "length_buckets": 2}
 
 
 def test_buckets_by_hand():
-    buckets = make_buckets(examples_of(FIVE), TWO_BUCKETS)
+    buckets = make_buckets(examples_of(FIVE), **TWO_BUCKETS)
     assert buckets.of_example.tolist() == [0, 0, 0, 1, 1]
     assert buckets.shapes.tolist() == [[3, 3], [6, 7]]  # the longest source and the longest target of each
     assert buckets.batch_count == 3  # two batches of two and one, and one of two
 
 
 def test_one_bucket_holds_everything():
-    buckets = make_buckets(examples_of(FIVE), Configuration(length_buckets=1, batch_size=2))
+    buckets = make_buckets(examples_of(FIVE), batch_size=2, length_buckets=1)
     assert buckets.of_example.tolist() == [0] * 5
     assert buckets.shapes.tolist() == [[6, 7]]
     assert buckets.batch_count == 3
 
 
 def test_more_buckets_than_lengths_make_no_empty_bucket():
-    buckets = make_buckets(examples_of([(1, 1)] * 3 + [(4, 4)]), Configuration(length_buckets=10, batch_size=2))
+    buckets = make_buckets(examples_of([(1, 1)] * 3 + [(4, 4)]), batch_size=2, length_buckets=10)
     assert buckets.of_example.tolist() == [0, 0, 0, 1]
     assert buckets.shapes.tolist() == [[2, 2], [5, 5]]
     assert buckets.batch_count == 3
@@ -138,14 +144,14 @@ def test_more_buckets_than_lengths_make_no_empty_bucket():
 
 def test_a_short_half_and_a_long_half_are_kept_apart():
     # In one bucket, half of all numbers would be padding.
-    buckets = make_buckets(examples_of([(1, 1)] * 4 + [(9, 9)] * 4), TWO_BUCKETS)
+    buckets = make_buckets(examples_of([(1, 1)] * 4 + [(9, 9)] * 4), **TWO_BUCKETS)
     assert buckets.of_example.tolist() == [0] * 4 + [1] * 4
     assert buckets.shapes.tolist() == [[2, 2], [10, 10]]
 
 
 def test_buckets_are_about_equal_in_size():
     lengths = [(length, length) for length in range(1, 13)]  # twelve different lengths
-    buckets = make_buckets(examples_of(lengths), Configuration(length_buckets=4))
+    buckets = make_buckets(examples_of(lengths), batch_size=2, length_buckets=4)
     assert np.bincount(buckets.of_example).tolist() == [3, 3, 3, 3]
 
 
@@ -154,7 +160,7 @@ def test_buckets_are_about_equal_in_size():
 
 def test_each_example_is_in_one_batch_of_its_buckets_shape():
     examples, seen = examples_of(FIVE), []
-    for batch in batches(examples, TWO_BUCKETS):
+    for batch in example_batches(examples, **TWO_BUCKETS):
         (source, decoder_input), labels = batch
         numbers = numbers_in(batch)
         assert 1 <= len(numbers) <= 2
@@ -168,7 +174,7 @@ def test_each_example_is_in_one_batch_of_its_buckets_shape():
 
 def test_padding_stands_on_the_right_and_nowhere_else():
     examples = examples_of(FIVE)
-    for batch in batches(examples, TWO_BUCKETS):
+    for batch in example_batches(examples, **TWO_BUCKETS):
         (source, decoder_input), labels = batch
         for padded, rows in (
             (source, examples.source),
@@ -182,29 +188,30 @@ def test_padding_stands_on_the_right_and_nowhere_else():
 
 
 def test_the_number_of_batches_is_known():
-    dataset = batches(examples_of(FIVE), TWO_BUCKETS)
+    dataset = example_batches(examples_of(FIVE), **TWO_BUCKETS)
     assert len(dataset) == len(list(dataset)) == 3
 
 
 def test_batches_to_measure_with_come_always_in_the_same_order():
     examples = examples_of(FIVE)
-    dataset = batches(examples, TWO_BUCKETS)
-    orders = [[numbers_in(batch) for batch in run] for run in (dataset, dataset, batches(examples, TWO_BUCKETS))]
+    dataset, again = (example_batches(examples, **TWO_BUCKETS) for _ in range(2))
+    orders = [[numbers_in(batch) for batch in run] for run in (dataset, dataset, again)]
     assert orders[0] == orders[1] == orders[2]
 
 
 # Training
 
 TWENTY = [(1 + number % 5, 1 + number % 7) for number in range(20)]
-THREES = Configuration(length_buckets=3, batch_size=3, seed=11)
+THREES = {"batch_size": 3, "length_buckets": 3}
 
 
-def training_order(count, config=THREES, **options):
-    return [numbers_in(batch) for batch in training_batches(examples_of(TWENTY), config, **options).take(count)]
+def training_order(count, seed=11, **options):
+    dataset = training_batches(examples_of(TWENTY), **THREES, seed=seed, **options)
+    return [numbers_in(batch) for batch in dataset.take(count)]
 
 
 def test_a_pass_holds_each_example_once_and_the_next_has_another_order():
-    count = make_buckets(examples_of(TWENTY), THREES).batch_count
+    count = make_buckets(examples_of(TWENTY), **THREES).batch_count
     order = training_order(3 * count)
     passes = [order[:count], order[count : 2 * count], order[2 * count :]]
     for one_pass in passes:
@@ -218,12 +225,12 @@ def test_the_order_depends_on_the_seed_alone():
     tf.random.set_seed(99)
     np.random.seed(99)
     assert training_order(20) == order
-    assert training_order(20, dataclasses.replace(THREES, seed=12)) != order
+    assert training_order(20, seed=12) != order
 
 
 def test_bucket_mates_change_from_pass_to_pass():
     # Otherwise each batch would be the same few examples for ever.
-    count = make_buckets(examples_of(TWENTY), THREES).batch_count
+    count = make_buckets(examples_of(TWENTY), **THREES).batch_count
     order = [frozenset(numbers) for numbers in training_order(2 * count)]
     assert set(order[:count]) != set(order[count:])
 
@@ -235,7 +242,57 @@ def test_a_run_can_go_on_at_any_batch(first):
 
 def test_a_resumed_run_has_the_very_same_tensors():
     examples = examples_of(TWENTY)
-    whole = list(training_batches(examples, THREES).take(13))[12]
-    [resumed] = training_batches(examples, THREES, first_batch=12).take(1)
+    whole = list(training_batches(examples, **THREES, seed=11).take(13))[12]
+    [resumed] = training_batches(examples, **THREES, seed=11, first_batch=12).take(1)
     for ours, theirs in zip(tf.nest.flatten(resumed), tf.nest.flatten(whole), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+# From texts to batches in one call
+
+
+def test_text_pairs_become_batches_by_hand():
+    pairs = [("b c", "d"), ("b b b", "c"), ("c", "c d")]  # the second is too long
+    dataset = batches(pairs, WORDS, WORDS, batch_size=2, length_buckets=1, max_length=2)
+    assert len(dataset) == 1
+    [((source, target_input), labels)] = dataset
+    assert source.numpy().tolist() == [[Q, 5, 6], [Q, 6, PAD]]
+    assert target_input.numpy().tolist() == [[A, 7, PAD], [A, 6, 7]]
+    assert labels.numpy().tolist() == [[7, END, PAD], [6, 7, END]]
+
+
+def test_text_pairs_are_sorted_by_length():
+    short, long = ("b", "c"), ("b c d b c d", "d")
+    shapes = [tuple(source.shape) for (source, _), _ in batches([short, long] * 3, WORDS, WORDS, batch_size=3)]
+    assert sorted(shapes) == [(3, 2), (3, 7)]
+
+
+def test_with_a_seed_each_pass_has_another_order_and_the_seed_decides_it():
+    numbers = [str(number) for number in range(20)]
+    vocabulary = Vocabulary([*SPECIAL, *numbers], "space")
+    pairs = [(number, number) for number in numbers]
+
+    def orders(seed):
+        dataset = batches(pairs, vocabulary, vocabulary, batch_size=3, seed=seed)
+        return [[numbers_in(batch) for batch in dataset] for _ in range(2)]
+
+    first, second = orders(1)
+    for one_pass in (first, second):
+        assert sorted(itertools.chain(*one_pass)) == list(range(20))
+    assert first != second
+    assert orders(1) == [first, second] != orders(2)
+    assert list(itertools.chain(*orders(None)[1])) == list(range(20))  # without one, the order of the pairs
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([("b b", "c"), ("", "c")], "none of the 2 pairs has from 1 to 1 tokens on both sides"),
+        ([], "none of the 0 pairs has from 1 to 1 tokens on both sides"),
+        ([("b", "c"), ("b",)], "pair 2 of the given pairs is ('b',); expected two texts: source, target"),
+    ],
+)
+def test_pairs_that_make_no_batch_are_refused(pairs, message):
+    with pytest.raises(InputError) as caught:
+        batches(pairs, WORDS, WORDS, max_length=1)
+    assert str(caught.value) == message

@@ -9,9 +9,10 @@ import types
 import pytest
 
 from keras_seq2seq import read_pairs
-from keras_seq2seq.data.corpora import NOTEBOOK, chatterbot, check_pairs, hold_out, load_pairs
+from keras_seq2seq.cli import main
+from keras_seq2seq.data.corpora import NOTEBOOK, chatterbot, check_pairs, hold_out, read_corpus
 from keras_seq2seq.errors import InputError
-from keras_seq2seq.training.configuration import Configuration
+from keras_seq2seq.training import loop
 
 
 @pytest.fixture
@@ -179,19 +180,21 @@ def test_an_empty_side_is_refused(pairs, share):
         hold_out(pairs, share, "word")
 
 
-# What a configuration names
+# What the options of a run name
 
 
-def test_the_configuration_names_the_pairs(write):
-    assert load_pairs(Configuration()) == (NOTEBOOK, [])
-    train, valid = write(b"a\tb\n", "train.tsv"), write(b"c\td\n", "valid.tsv")
-    assert load_pairs(Configuration(data=str(train))) == ([("a", "b")], [])
-    assert load_pairs(Configuration(data=str(train), valid=str(valid))) == ([("a", "b")], [("c", "d")])
+def test_the_options_name_the_pairs(write, monkeypatch):
+    runs = []
+    monkeypatch.setattr(loop, "train", lambda config, *pairs: runs.append(pairs))
+    train, valid = map(str, (write(b"a\tb\n", "train.tsv"), write(b"c\td\n", "valid.tsv")))
+    for options in ([], ["--data", train], ["--data", train, "--valid", valid], ["--valid", valid]):
+        main.train(options)
+    assert runs == [(NOTEBOOK, []), ([("a", "b")], []), ([("a", "b")], [("c", "d")]), (NOTEBOOK, [("c", "d")])]
 
 
 def test_the_notebooks_pairs_are_not_handed_out_themselves():
-    load_pairs(Configuration())[0].clear()
-    assert len(load_pairs(Configuration())[0]) == 2
+    read_corpus("notebook").clear()
+    assert read_corpus("notebook") == NOTEBOOK and len(NOTEBOOK) == 2
 
 
 @pytest.mark.parametrize(("missing", "present"), [("yaml", "chatterbot_corpus"), ("chatterbot_corpus", "yaml")])
@@ -238,7 +241,7 @@ def test_chatterbot_pairs_follow_one_another():
     for source, target in pairs:
         for side in (source, target):
             assert side and side == " ".join(side.split())  # text on one line, without tabs
-    assert load_pairs(Configuration(corpus="chatterbot"))[0] == pairs
+    assert read_corpus("chatterbot") == pairs
     # Of three statements in a row, the middle one is an answer and then a question.
     sources = {source for source, _ in pairs}
     assert any(target in sources for _, target in pairs)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import toys
 
-from keras_seq2seq import Configuration, InputError, Seq2Seq, Vocabulary, keras, load, save
+from keras_seq2seq import Configuration, InputError, Vocabulary, keras, load, save
 from keras_seq2seq.cli.main import run_command, train
 from keras_seq2seq.data.embedding_files import read_embeddings
-from keras_seq2seq.training.build import use_embeddings
+from keras_seq2seq.training.build import build_model, use_embeddings
 
 # <pad> 0, <unk> 1, <q> 2, <a> 3, <end> 4, b 5, c 6, d 7, e 8, f 9
 WORDS = toys.WORDS
-# What only the first of two lines with `b` says counts; `z` is nobody's token.
+# Of two lines with `b` the first counts; `z` is nobody's token.
 TEXT = "b 1 2\nz 3 4\ne -5 6e-1\nb 7 8\n<pad> 9 9\n"
 
 
@@ -108,9 +108,11 @@ def test_a_file_that_cannot_be_read_is_named(path, reason):
 
 
 def make_model(**options):
+    """Returns a model and its configuration, the files that it names written."""
     Path("source.txt").write_text(TEXT)
     Path("target.txt").write_text("c 10 20\n")
-    return toys.make_model(embedding_dim=2, **options)
+    options = {"embedding_dim": 2, **options}
+    return toys.make_model(**options), toys.make_config(**options)
 
 
 def rows(layer):
@@ -119,9 +121,9 @@ def rows(layer):
 
 def test_what_is_found_is_copied_and_the_rest_keeps_its_start(capsys):
     files = {"source_embeddings": "source.txt", "target_embeddings": "target.txt"}
-    model = make_model(shared_vocabulary=False, **files)
+    model, config = make_model(shared_vocabulary=False, **files)
     source, target = rows(model.encoder.embedding), rows(model.decoder.embedding)
-    use_embeddings(model, model.config)
+    use_embeddings(model, config)
     assert capsys.readouterr().out.splitlines() == [
         "Source embeddings: 2 of 10 tokens found in source.txt",
         "Target embeddings: 1 of 10 tokens found in target.txt",
@@ -132,8 +134,8 @@ def test_what_is_found_is_copied_and_the_rest_keeps_its_start(capsys):
 
 
 def test_a_shared_embedding_serves_both_sides():
-    model = make_model(source_embeddings="source.txt")
-    use_embeddings(model, model.config)
+    model, config = make_model(source_embeddings="source.txt")
+    use_embeddings(model, config)
     assert rows(model.decoder.embedding)[5].tolist() == [1, 2]
 
 
@@ -165,8 +167,8 @@ def changed(model):
     ],
 )
 def test_frozen_ones_stay_as_they_are_and_do_so_when_loaded(options, frozen):
-    model = make_model(**options)
-    use_embeddings(model, model.config)
+    model, config = make_model(**options)
+    use_embeddings(model, config)
     model.compile(keras.optimizers.Adam(0.1))
     trained = {"source", "target", "encoder", "decoder"} - frozen
     assert changed(model) == trained
@@ -185,7 +187,7 @@ def test_frozen_ones_stay_as_they_are_and_do_so_when_loaded(options, frozen):
 
 def test_a_frozen_model_is_made_of_its_configuration_alone():
     config = Configuration(embedding_dim=2, source_embeddings="no.txt", freeze_embeddings=True)
-    model = Seq2Seq(config, WORDS, WORDS).create_weights()  # no file is read for it
+    model = build_model(config, WORDS, WORDS, 8)  # no file is read for it
     # Left are the kernel, recurrent kernel and bias of both halves, and the projection's kernel and bias.
     assert [2, 32] in (shapes := [list(weight.shape) for weight in model.trainable_variables])
     assert len(shapes) == 8 and [len(WORDS), 2] not in shapes

@@ -5,15 +5,15 @@ import pytest
 import tensorflow as tf
 import toys
 
-from keras_seq2seq import Configuration, keras
-from keras_seq2seq.model.scheduled_sampling import mix_in_own_tokens, probability_of
+from keras_seq2seq import keras
+from keras_seq2seq.model.scheduled_sampling import mix_in_own_tokens, probability_at
 
 INPUT = [[3, 7, 5, 0], [3, 8, 8, 8]]
 COIN = np.array([[0.0, 0.9, 0.1, 0.1], [0.0, 0.1, 0.9, 0.1]], np.float32)
 
 
 def plus_one(token, state):
-    # Padding would be likelier still; it is never said.
+    # Padding would be likelier still; it is never generated.
     return tf.one_hot(token + 1, 12) + 5 * tf.one_hot(tf.zeros_like(token), 12), state
 
 
@@ -37,7 +37,7 @@ def test_by_hand(probability, expected):
 
 
 def test_the_state_goes_along():
-    # This one counts: it says 5 first, and one more at each step, whatever it reads.
+    # This one counts: 5 comes first, and one more at each step, whatever it reads.
     def counting(token, state):
         return tf.one_hot(state[0][:, 0], 12), [state[0] + 1]
 
@@ -63,21 +63,20 @@ def test_a_graph_for_any_size():
     ("updates", "expected"), [(0, [0.5, 0.5, 0.5, 0.5]), (1, [0, 0.5, 0.5, 0.5]), (10, [0, 0.25, 0.5, 0.5])]
 )
 def test_the_probability_rises_in_a_straight_line(updates, expected):
-    config = Configuration(scheduled_sampling=0.5, sampling_updates=updates)
-    found = [float(probability_of(config, tf.constant(update, tf.int64))) for update in (0, 5, 10, 1000)]
+    found = [float(probability_at(tf.constant(update, tf.int64), 0.5, updates)) for update in (0, 5, 10, 1000)]
     assert found == pytest.approx(expected)
 
 
-def test_the_models_own_tokens_are_the_ones_it_would_say():
+def test_the_models_own_tokens_are_the_ones_it_would_generate():
     model = toys.make_model(scheduled_sampling=1.0, cell="lstm", attention="dot", layers=2)
     model.compile("sgd")
     (source, decoder_input), _ = toys.make_batch([[5, 6], [8]], [[9, 8, 7], [6]])
-    state, memory = model.read(source)
+    state, prepared = model.encode(source)
     own = [decoder_input[:, 0]]
     for time in range(1, 4):
-        logits, state = model.decoder.step(own[-1], state, memory)
-        said = tf.argmax(tf.where(np.isin(range(10), [0, 2, 3]), -np.inf, logits), axis=-1, output_type=tf.int32)
-        own.append(tf.where(decoder_input[:, time] == 0, 0, said))
+        logits, state = model.decoder.step(own[-1], state, prepared)
+        likeliest = tf.argmax(tf.where(np.isin(range(10), [0, 2, 3]), -np.inf, logits), axis=-1, output_type=tf.int32)
+        own.append(tf.where(decoder_input[:, time] == 0, 0, likeliest))
     own = tf.stack(own, axis=1)
     assert (own != decoder_input).numpy().any()
     np.testing.assert_allclose(

@@ -13,15 +13,15 @@ from hypothesis import strategies as some
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.model.decoding import GREEDY, Beam, Sampling, Task, TokenByToken
 
-START, END = 0, 4  # 1, 2, 3 and 4 can be said; <pad>, 0, cannot, so that it may stand for the start as well
+START, END = 0, 4  # 1, 2, 3 and 4 can be generated; <pad>, 0, cannot, so that it may stand for the start as well
 VOCABULARY = 5
 
 
-def answers_of(strategy, step, state, end=END, max_length=3, rows=None, never=(0,)):
+def answers_of(strategy, step, state, end=END, max_length=3, rows=None, suppressed=(0,)):
     """Returns for each row of `state`, `(batch, ...)`, its answers, best first: (ids, log-probability)."""
     rows = tf.range(len(state)) if rows is None else tf.constant(rows)
     repeated = tf.repeat(tf.constant(state), strategy.width, axis=0)  # for the beam, as a model does it
-    ids, log_probabilities = strategy(Task(step, [repeated], START, end, max_length, rows, never))
+    ids, log_probabilities = strategy(Task(step, [repeated], START, end, max_length, rows, suppressed))
     return [
         [(tuple(said[said > 0].tolist()), float(p)) for said, p in zip(*row, strict=True)]
         for row in zip(ids.numpy(), log_probabilities.numpy(), strict=True)
@@ -129,12 +129,12 @@ def test_the_length_penalty_favours_the_longer_answer_as_much_as_the_formula_say
 
 
 @pytest.mark.parametrize("strategy", [GREEDY, Beam(2), Beam(4, 4), Sampling(seed=1), Sampling(1e39, top_k=2)], ids=repr)
-def test_what_is_not_for_saying_is_never_said_and_its_share_goes_to_nobody(strategy):
+def test_suppressed_tokens_are_never_generated_and_their_share_goes_to_nobody(strategy):
     chances = {1: 0.5, 2: 0.3, END: 0.2}
     trees = Trees.by_hand(
         dict.fromkeys([(), *itertools.product((1, 2, 3)), *itertools.product((1, 2, 3), repeat=2)], chances)
     )
-    [answers] = answers_of(strategy, trees, rows_of([0]), never=(0, 1))
+    [answers] = answers_of(strategy, trees, rows_of([0]), suppressed=(0, 1))
     for said, log_probability in answers:
         assert 1 not in said
         if 3 not in said:
