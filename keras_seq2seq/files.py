@@ -113,8 +113,10 @@ def output(path: str | os.PathLike | None) -> Iterator[TextIO]:
     place = os.path.realpath(path)  # where a link leads to
     whole = os.path.isfile(place) or not os.path.exists(place)  # a pipe or a device cannot be replaced
     try:
-        with replaced(place) if whole else contextlib.nullcontext(place) as name:
-            with open(name, "w", encoding="utf-8", newline="\n") as file:
-                yield file
+        with (
+            replaced(place) if whole else contextlib.nullcontext(place) as name,
+            open(name, "w", encoding="utf-8", newline="\n") as file,
+        ):
+            yield file
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None

@@ -65,9 +65,9 @@ def build(described: Any, *kinds: type, role: str = "part", **further: Any) -> A
     if not isinstance(described, Mapping):
         raise InputError(f"its {role} is not described as Keras does it")
     name, registered = described.get("class_name"), described.get("registered_name")
-    if "config" not in described:
+    if "config" not in described and registered is not None and not kinds:
         return registered_part(registered)
-    if not isinstance(described["config"], Mapping):
+    if not isinstance(described.get("config"), Mapping):
         raise InputError(f"its {role} is not described as Keras does it")
     known = _known(name) if registered in (None, name) else registered_part(registered)
     if not isinstance(known, type) or (kinds and not issubclass(known, kinds)):

@@ -93,6 +93,10 @@ class Decoder(RecurrentHalf):
             own.attention, self.attention = attention, ATTENTIONS[attention](size)
         else:
             own.attention, self.attention = describe(attention), attention
+            if attention is not None and not isinstance(attention, Attention):
+                raise InputError(
+                    f"the attention is {attention!r:.60}; give an object of a class derived from `Attention`"
+                )
         if self.attention:
             self.combine = keras.layers.Dense(size, activation="tanh", use_bias=False)
         # Logits stay float32 whatever the policy: a softmax over a vocabulary needs the range.

@@ -5,14 +5,16 @@ How parts are built out of a description is in `serialization`.
 
 import io
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from collections.abc import Mapping
+from typing import Any
 
 import h5py
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras
-from keras_seq2seq.model import schedules  # noqa: F401 - registers the class that a file may name
+from keras_seq2seq.layers import decoder, encoder  # noqa: F401 - registers the classes that a file may name
+from keras_seq2seq.model import schedules  # noqa: F401 - and one more
+from keras_seq2seq.model.losses import UnknownLoss
 from keras_seq2seq.serialization import build, known_name
 
 DEEPEST, MOST = 32, 100_000  # groups within groups, and groups and datasets, in a file of weights
@@ -34,7 +36,9 @@ def compile_options(described: Any) -> dict[str, Any]:
     optimizer = described.get("optimizer")
     if isinstance(optimizer, str):
         optimizer = {"class_name": known_name(optimizer, "optimizers"), "config": {}}
-    optimizer = build(optimizer, keras.optimizers.Optimizer, role="optimizer")
+    # On Keras 2 the latter makes an optimizer, but is none.
+    kinds = (keras.optimizers.Optimizer, keras.mixed_precision.LossScaleOptimizer)
+    optimizer = build(optimizer, *kinds, role="optimizer")
     return {"optimizer": optimizer, "loss": _loss(described.get("loss")), **options}
 
 
@@ -42,18 +46,10 @@ def _loss(described: Any) -> Any:
     if described is None or isinstance(described, str):
         return described
     try:
-        return build(described, role="loss")
+        loss = build(described, role="loss")
     except InputError as error:
-        return _unknown_loss(str(error))
-
-
-def _unknown_loss(reason: str) -> Callable[..., NoReturn]:
-    """Returns a loss that stands for one that is not known here: without it, the model answers but is not trained."""
-
-    def unknown_loss(_labels: Any, _logits: Any) -> NoReturn:
-        raise InputError(f"the model was trained with a loss of its own ({reason}): compile it with that loss again")
-
-    return unknown_loss
+        return UnknownLoss(str(error))
+    return loss if callable(loss) else UnknownLoss(f"its loss {type(loss).__name__} is none")
 
 
 def check_weights(content: bytes) -> dict[str, tuple[int, ...]]:

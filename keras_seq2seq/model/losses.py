@@ -1,10 +1,11 @@
 """The loss: cross-entropy of the right token at every position, padding masked out."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 import tensorflow as tf
 
+from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras, require_same_keras
 
 TokenLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # of labels and logits: a number for each token
@@ -57,6 +58,20 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
     def get_config(self) -> dict[str, Any]:
         return {"label_smoothing": self.label_smoothing}
+
+
+class UnknownLoss:
+    """Stands for the loss of a loaded model that is not known here: without it, the model answers but is not trained.
+
+    Args:
+        reason: why it is not known.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.message = f"the model was trained with a loss of its own ({reason}): compile it with that loss again"
+
+    def __call__(self, labels: tf.Tensor, logits: tf.Tensor) -> NoReturn:
+        raise InputError(self.message)
 
 
 def token_loss(loss: Any) -> TokenLoss:

@@ -47,7 +47,8 @@ class Seq2Seq(TextGeneration, TrainStep):
         logits `(batch, target_time, vocabulary)`, float32.
 
     Raises:
-        InputError: a vocabulary lacks the token that begins its texts, or a size is no number of 1 or more.
+        InputError: a vocabulary lacks the token that begins its texts or is not of the size that encoder or decoder
+            have, or a number is out of range.
         TypeError: encoder or decoder belongs to the other Keras.
         ValueError: the class of encoder or decoder is not registered with Keras.
 
@@ -73,13 +74,17 @@ class Seq2Seq(TextGeneration, TrainStep):
     ) -> None:
         super().__init__(**options)
         require_supported_strategy()
-        sides = (("source", QUESTION, source_vocabulary), ("target", ANSWER, target_vocabulary))
-        for side, begins, vocabulary in sides:
+        for side, begins, vocabulary, role, half in (
+            ("source", QUESTION, source_vocabulary, "encoder", encoder),
+            ("target", ANSWER, target_vocabulary, "decoder", decoder),
+        ):
             if vocabulary.id_of(begins) is None:
                 raise InputError(f"the {side} vocabulary has no {begins}, which begins every {side}")
-        for role, half in (("encoder", encoder), ("decoder", decoder)):
             require_same_keras(half, role)
             registered_name(type(half))  # refused now, not when the first epoch is to be saved
+            size = getattr(getattr(half, "arguments", None), "vocabulary_size", len(vocabulary))
+            if size != len(vocabulary):
+                raise InputError(f"the {role} has {size} ids, but the {side} vocabulary {len(vocabulary)} tokens")
         self.encoder: Any = encoder
         self.decoder: Any = decoder
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
@@ -88,6 +93,11 @@ class Seq2Seq(TextGeneration, TrainStep):
             size = getattr(self, name)
             if not isinstance(size, int) or not 1 <= size <= LARGEST:
                 raise InputError(f"{name} is {size!r}; it must be a whole number from 1 to {LARGEST}")
+        if not isinstance(scheduled_sampling, int | float) or not 0 <= scheduled_sampling <= 1:
+            raise InputError(f"scheduled_sampling is {scheduled_sampling!r}; it must be a number from 0 to 1")
+        for name, number in (("sampling_updates", sampling_updates), ("seed", seed)):
+            if not isinstance(number, int) or not 0 <= number <= LARGEST:
+                raise InputError(f"{name} is {number!r}; it must be a whole number from 0 to {LARGEST}")
         self.scheduled_sampling, self.sampling_updates, self.seed = scheduled_sampling, sampling_updates, seed
         self._progress = types.SimpleNamespace(value={})
         if scheduled_sampling:
