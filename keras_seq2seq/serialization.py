@@ -74,7 +74,7 @@ def build(described: Any, *kinds: type, role: str = "part", **further: Any) -> A
         raise InputError(f"its {role} {name!r} is not known here")
     options = {key: _value(value, f"{role}'s {key}") for key, value in described["config"].items()}
     if registered in (None, name):  # of Keras itself: what the other one alone has, and does not use here
-        taken = inspect.signature(known.__init__).parameters
+        taken = inspect.signature(known.__init__).parameters  # type: ignore[misc]
         options = {key: value for key, value in options.items() if value is not None or key in taken}
     try:
         return known(**options, **further)
