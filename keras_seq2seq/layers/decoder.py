@@ -35,8 +35,10 @@ class TiedProjection(keras.layers.Layer):
         self.bias = self.add_weight(name="bias", shape=(self.vocabulary_size,), initializer="zeros", dtype="float32")
         self.built = True
 
-    def call(self, hidden: tf.Tensor, embeddings: tf.Tensor) -> tf.Tensor:
-        return tf.einsum("bte,ve->btv", self.resize(hidden), embeddings) + self.bias
+    def call(self, hidden: tf.Tensor, embedding: keras.layers.Embedding) -> tf.Tensor:
+        # Read here: within the decoder, Keras 3 would round the matrix to what a 16-bit policy computes in.
+        matrix = tf.convert_to_tensor(embedding.embeddings)
+        return tf.einsum("bte,ve->btv", self.resize(hidden), matrix) + self.bias
 
 
 @keras.utils.register_keras_serializable("keras_seq2seq")
@@ -157,5 +159,5 @@ class Decoder(RecurrentHalf):
             context, weights = self.attention(inputs, *memory)
             inputs = self.combine(tf.concat([inputs, tf.cast(context, inputs.dtype)], axis=-1))
         inputs = self.drop_out(layer_name("dropout", own.num_layers - 1), inputs, training)
-        tied = [tf.convert_to_tensor(self.embedding.embeddings)] if own.tie_embeddings else []
-        return self.projection(inputs, *tied), final_state, hidden, weights
+        tied = {"embedding": self.embedding} if own.tie_embeddings else {}
+        return self.projection(inputs, **tied), final_state, hidden, weights

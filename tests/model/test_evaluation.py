@@ -14,7 +14,7 @@ import toys
 from hypothesis import strategies as some
 from text_toys import WORD_PAIRS, word_model
 
-from keras_seq2seq import InputError, Seq2Seq, batches, encode_pairs, evaluate
+from keras_seq2seq import InputError, Seq2Seq, batches, evaluate
 from keras_seq2seq.data.corpora import read_references
 from keras_seq2seq.model.evaluation import edit_distances, error_rates, overlap_scores, tokens_of
 
@@ -276,9 +276,9 @@ def test_measured_is_what_keras_measures(imperfect):
     # Which pads all pairs to the same length, and is compiled.
     model = word_model()
     pairs = [(source, target) for source, targets in IMPERFECT.items() for target in targets]
-    examples = encode_pairs(pairs, model.source_vocabulary, model.target_vocabulary, model.config)
-    one_batch = dataclasses.replace(model.config, batch_size=len(pairs), length_buckets=1)
-    expected = model.evaluate(batches(examples, one_batch), verbose=0, return_dict=True)
+    one_batch = batches(pairs, model.source_vocabulary, model.target_vocabulary, len(pairs), length_buckets=1)
+    assert len(one_batch) == 1
+    expected = model.evaluate(one_batch, verbose=0, return_dict=True)
     for name in ("loss", "token_accuracy"):
         assert imperfect[name] == pytest.approx(expected[name], rel=1e-5)
 

@@ -14,11 +14,11 @@ import toys
 from hypothesis import strategies as some
 from text_toys import ACCENT, CHAR_PAIRS, FAMILY, WORD_PAIRS, char_model, word_model
 
-from keras_seq2seq import GREEDY, Beam, Configuration, Greedy, InputError, Sampling, Seq2Seq
+from keras_seq2seq import GREEDY, Beam, Configuration, Greedy, InputError, Sampling
 from keras_seq2seq.model import generation
 from keras_seq2seq.model.decoding import TokenByToken
 from keras_seq2seq.model.generation import GRAPHS
-from keras_seq2seq.training.build import build_vocabularies
+from keras_seq2seq.training.build import build_model, build_vocabularies
 
 BANANA, WATER = (source for source, _ in WORD_PAIRS)
 YELLOW, HYDROGEN = (target for _, target in WORD_PAIRS)
@@ -29,6 +29,12 @@ STRATEGIES = [GREEDY, BEAM, SAMPLING]
 FEW = [GREEDY, BEAM]
 
 SEED_ONCE = True  # see conftest.py
+
+
+def published_model(**options):
+    """Returns an untrained model with the notebook's own vocabulary, which has no `<unk>` and no `<end>`."""
+    config = Configuration(as_published=True, **options)
+    return build_model(config, *build_vocabularies(WORD_PAIRS, config), max_target_length=4)
 
 
 def chances(answers):
@@ -149,15 +155,12 @@ def test_all_unknown_words_are_the_same_word():
 
 def test_an_unknown_word_does_not_stop_a_model_without_a_word_for_it():
     # The 2018 dictionary has no <unk>.
-    config = Configuration(as_published=True)
-    model = Seq2Seq(config, *build_vocabularies(WORD_PAIRS, config), answer_limit=4).create_weights()
-    answers = model.generate(["what is love", "love", BANANA])
+    answers = published_model().generate(["what is love", "love", BANANA])
     assert [isinstance(answer, str) for answer in answers] == [True] * 3
 
 
 def test_without_a_word_for_it_an_unknown_word_is_passed_over_from_either_side():
-    config = Configuration(as_published=True, bidirectional=True)
-    model = Seq2Seq(config, *build_vocabularies(WORD_PAIRS, config), answer_limit=4).create_weights()
+    model = published_model(bidirectional=True)
     with_love, without = (model.score([text], [YELLOW])[1] for text in ("what love is the color", "what is the color"))
     assert with_love == pytest.approx(without, abs=1e-6)
 
@@ -165,8 +168,7 @@ def test_without_a_word_for_it_an_unknown_word_is_passed_over_from_either_side()
 def test_no_answer_has_a_token_that_only_begins_sentences():
     model = word_model()
     assert [model.target_vocabulary.tokens[number] for number in model.suppressed_tokens] == ["<pad>", "<q>", "<a>"]
-    published = Configuration(as_published=True)
-    assert Seq2Seq(published, *build_vocabularies(WORD_PAIRS, published)).suppressed_tokens == [0]
+    assert published_model().suppressed_tokens == [0]
     # Wilder than this no draw is: each token has the same chance.
     ids, _ = model.generate_ids(tf.fill([500, 3], 2), Sampling(temperature=1e6), max_length=8)
     assert not np.isin(ids, model.suppressed_tokens[1:]).any()

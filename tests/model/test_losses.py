@@ -7,7 +7,14 @@ import pytest
 import tensorflow as tf
 
 from keras_seq2seq import keras
-from keras_seq2seq.model.losses import label_mask, masked_mean, smoothed_crossentropy, token_crossentropy
+from keras_seq2seq.model.losses import (
+    SmoothedCrossentropy,
+    label_mask,
+    masked_mean,
+    smoothed_crossentropy,
+    token_crossentropy,
+    token_loss,
+)
 
 
 def test_uniform_logits_cost_the_logarithm_of_the_vocabulary():
@@ -98,3 +105,41 @@ def test_smoothed_labels_are_keras_own(smoothing):
     theirs = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing, reduction="none")
     ours = smoothed_crossentropy(tf.constant(labels), logits, smoothing)
     np.testing.assert_allclose(ours, theirs(tf.one_hot(labels, 6), logits), rtol=1e-5)
+
+
+LABELS = tf.constant([[1, 4, 0], [2, 0, 0]])
+LOGITS = tf.constant(np.random.default_rng(0).normal(size=[2, 3, 6]), tf.float32)
+
+
+def test_smoothing_as_a_loss_of_keras_and_back_from_its_description():
+    loss = SmoothedCrossentropy(0.2)
+    copy = SmoothedCrossentropy(**loss.get_config())
+    for one in (loss, copy):
+        np.testing.assert_array_equal(one.call(LABELS, LOGITS), smoothed_crossentropy(LABELS, LOGITS, 0.2))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        None,
+        "sparse_categorical_crossentropy",
+        token_crossentropy,
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    ],
+    ids=["none", "name", "function", "object"],
+)
+def test_what_compile_is_given_as_the_cross_entropy_is_ours_for_each_token(loss):
+    np.testing.assert_allclose(token_loss(loss)(LABELS, LOGITS), token_crossentropy(LABELS, LOGITS), rtol=1e-5)
+
+
+def test_a_name_of_keras_is_its_function():
+    # A loss that wants labels and logits of one shape; it is Keras that knows it by name.
+    values = tf.constant([[1.0, 4.0], [2.0, 0.0]]), tf.constant([[1.0, 1.0], [0.0, 0.0]])
+    np.testing.assert_allclose(token_loss("mean_absolute_error")(*values), [1.5, 1.0])
+    with pytest.raises(ValueError, match="nonsense"):
+        token_loss("nonsense")
+
+
+def test_a_loss_that_takes_logits_for_probabilities_is_refused():
+    with pytest.raises(ValueError, match=r"puts out logits: write SparseCategoricalCrossentropy\(from_logits=True\)"):
+        token_loss(keras.losses.SparseCategoricalCrossentropy())

@@ -5,14 +5,34 @@ import pytest
 import tensorflow as tf
 import toys
 
-from keras_seq2seq import Configuration, keras, keras_version, load, save
+from keras_seq2seq import keras, keras_version, load, save
 from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentropy
 from keras_seq2seq.model.precision import layers_of_precision, optimizer_for, scaled_loss
 from keras_seq2seq.training.build import build_compiled
 from keras_seq2seq.training.callbacks import averaged_weights
 
 KERAS_3 = keras_version.keras_major() == 3
-SIZES = {"embedding_dim": 4, "units": 6, "embedding_stddev": 0.5}
+FACTOR = [1.0]
+
+
+@keras.utils.register_keras_serializable("test_precision")
+def steep(labels, logits):
+    """The loss, so many times: a gradient of float16 ends at 65504, where a float32 would hold more."""
+    return FACTOR[0] * token_crossentropy(labels, logits)
+
+
+@pytest.fixture
+def overflow():
+    """Returns a function that makes one update with a loss too steep for float16."""
+
+    def update(model):
+        FACTOR[0] = 1e10
+        try:
+            model.train_on_batch(*toys.BATCHES[0])
+        finally:
+            FACTOR[0] = 1.0
+
+    return update
 
 
 def weights_of(model):
@@ -26,9 +46,8 @@ def scale_of(model):
 def half_model(**options):
     """Returns a model as `train` makes it, with float16."""
     keras.utils.set_random_seed(1)
-    model = build_compiled(
-        Configuration(**SIZES, precision="float16", **options), toys.WORDS, toys.WORDS, 4, updates=10
-    )
+    config = toys.make_config(precision="float16", **options)
+    model = build_compiled(config, toys.WORDS, toys.WORDS, 4, updates=10, loss=steep)
     model.run_eagerly = True
     return model
 
@@ -37,9 +56,14 @@ def half_model(**options):
 def test_layers_compute_in_16_bits_and_weights_and_logits_stay_float32(precision):
     model = toys.make_model(precision=precision, cell="lstm", attention="additive", tie_embeddings=True)
     (source, decoder_input), _ = toys.BATCHES[0]
-    state, (memory, _) = model.read(source)
-    assert {part.dtype for part in [*state, memory]} == {tf.as_dtype(precision)}
-    logits, weights = model.logits_and_attention((source, decoder_input))
+    state, (keys, memory, mask) = model.encode(source)
+    assert {part.dtype for part in [*state, keys, memory]} == {tf.as_dtype(precision)}
+    logits = model((source, decoder_input))
+    seen = model.decoder.inspect(decoder_input, state, (keys, memory, mask))
+    np.testing.assert_array_equal(seen["logits"], logits)
+    first, _ = model.decoder.step(decoder_input[:, 0], state, (keys, memory, mask))
+    np.testing.assert_allclose(first, logits[:, 0], atol=1e-6)
+    weights = seen["attention"]
     assert logits.dtype == weights.dtype == tf.float32
     assert {np.dtype(toys.array(weight).dtype) for weight in model.trainable_weights} == {np.dtype("float32")}
     # The logits are no 16-bit numbers in disguise: rounding changes them.
@@ -60,22 +84,18 @@ def test_a_precision_that_was_chosen_for_all_other_models_is_not_ours():
     with layers_of_precision("bfloat16"):
         model = toys.make_model()
     (source, _), _ = toys.BATCHES[0]
-    assert {part.dtype for part in model.read(source)[0]} == {tf.float32}
+    assert {part.dtype for part in model.encode(source)[0]} == {tf.float32}
 
 
-def test_a_step_that_overflows_is_skipped_and_halves_the_scale():
+def test_a_step_that_overflows_is_skipped_and_halves_the_scale(overflow):
     model = half_model()
     scale, before = scale_of(model), weights_of(model)
     assert scale > 1000
-    plain = model.token_loss
-    # Too much for a gradient of float16, which ends at 65504; a float32 would hold it.
-    model.token_loss = lambda labels, logits: 1e10 * plain(labels, logits)
-    model.train_on_batch(*toys.BATCHES[0])
+    overflow(model)
     assert scale_of(model) == scale / 2
     for weight, start in zip(weights_of(model), before, strict=True):
         np.testing.assert_array_equal(weight, start)
 
-    model.token_loss = plain
     measured = model.train_on_batch(*toys.BATCHES[0], return_dict=True)
     assert np.isfinite(measured["loss"]) and scale_of(model) == scale / 2
     for weight, start in zip(weights_of(model), before, strict=True):
@@ -92,10 +112,10 @@ def test_gradients_are_measured_and_clipped_as_if_nothing_had_been_scaled(clip_n
     gradients = tape.gradient(loss, variables)
     norm = float(tf.linalg.global_norm([tf.convert_to_tensor(gradient) for gradient in gradients]))
 
-    model = toys.make_model(precision="float16", clip_norm=clip_norm)
+    model = toys.make_model(precision="float16")
     # With a learning rate of 1, the change is the gradient itself.
-    model.compile(optimizer_for("float16", keras.optimizers.SGD(1.0)), run_eagerly=True)
-    model.optimizer.build(model.trainable_variables)
+    optimizer = keras.optimizers.SGD(1.0, global_clipnorm=clip_norm or None)
+    model.compile(optimizer_for("float16", optimizer), run_eagerly=True)
     before = weights_of(model)
     model.train_on_batch(*toys.BATCHES[0])
     assert float(model.norm_tracker.result()) == pytest.approx(norm, rel=0.02)
@@ -103,12 +123,10 @@ def test_gradients_are_measured_and_clipped_as_if_nothing_had_been_scaled(clip_n
     assert np.sqrt(sum((part**2).sum() for part in change)) == pytest.approx(clip_norm or norm, rel=0.02)
 
 
-def test_it_is_saved_and_goes_on(tmp_path):
+def test_it_is_saved_and_goes_on(tmp_path, overflow):
     model = half_model(average=0.5)
-    scale, plain = scale_of(model), model.token_loss
-    model.token_loss = lambda labels, logits: 1e10 * plain(labels, logits)
-    model.train_on_batch(*toys.BATCHES[0])
-    model.token_loss = plain
+    scale = scale_of(model)
+    overflow(model)
     model.train_on_batch(*toys.BATCHES[0])
     save(model, tmp_path / "model.keras")
     copy = load(tmp_path / "model.keras")

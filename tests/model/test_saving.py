@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained():
-    model = toys.make_model(shared_vocabulary=False, answer_limit=7)
+    model = toys.make_model(shared_vocabulary=False, max_target_length=7)
     model.compile(keras.optimizers.Adam(0.02), run_eagerly=True)
     train(model, 5)
     return model
@@ -52,8 +52,9 @@ def test_a_loaded_model_is_the_saved_one(trained, file):
     assert copy is not trained
     assert copy.generate(QUESTIONS) == trained.generate(QUESTIONS)
     assert int(copy.optimizer.iterations) == 5
-    assert copy.config == trained.config and copy.max_target_length == 7
+    assert copy.get_config() == trained.get_config() and copy.max_target_length == 7
     assert copy.source_vocabulary.get_config() == trained.source_vocabulary.get_config()
+    assert copy.source_vocabulary.tokens == toys.WORDS.tokens
 
 
 def test_the_answers_were_worth_comparing(trained):
