@@ -73,9 +73,9 @@ def build(described: Any, *kinds: type, role: str = "part", **further: Any) -> A
     if not isinstance(known, type) or (kinds and not issubclass(known, kinds)):
         raise InputError(f"its {role} {name!r} is not known here")
     options = {key: _value(value, f"{role}'s {key}") for key, value in described["config"].items()}
-    if registered in (None, name):  # of Keras itself: what the other one alone has, and does not use here
+    if registered in (None, name):  # of Keras: what the other one alone has, or Keras 2 only writes
         taken = inspect.signature(known.__init__).parameters  # type: ignore[misc]
-        options = {key: value for key, value in options.items() if value is not None or key in taken}
+        options = {key: it for key, it in options.items() if key in taken or not (it is None or key == "fn")}
     try:
         return known(**options, **further)
     except (TypeError, ValueError) as error:

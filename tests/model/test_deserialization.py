@@ -15,7 +15,7 @@ import toys
 from keras_seq2seq import InputError, Seq2Seq, keras, keras_version, load, save
 from keras_seq2seq.layers.attention import AdditiveAttention
 from keras_seq2seq.model.deserialization import check_weights, compile_options
-from keras_seq2seq.model.losses import SmoothedCrossentropy
+from keras_seq2seq.model.losses import SmoothedCrossentropy, token_crossentropy
 from keras_seq2seq.model.schedules import InverseSquareRoot
 from keras_seq2seq.training.build import build_model
 
@@ -254,6 +254,33 @@ def test_optimizers_schedules_and_registered_ones_are_built_as_they_were(tmp_pat
         assert copy.optimizer.get_config() == optimizer.get_config()
         for mine, saved in zip(copy.optimizer.variables, optimizer.variables, strict=True):
             np.testing.assert_array_equal(toys.array(mine), toys.array(saved))
+
+
+@keras.utils.register_keras_serializable("own")
+def doubled(labels, logits):
+    return 2 * token_crossentropy(labels, logits)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        None,
+        "sparse_categorical_crossentropy",
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        SmoothedCrossentropy(0.3),
+        doubled,
+    ],
+    ids=["none", "name", "keras", "smoothed", "function"],
+)
+def test_a_model_is_trained_further_with_the_loss_it_was_trained_with(tmp_path, loss):
+    model = toys.make_model()
+    model.compile(keras.optimizers.SGD(0.5), loss=loss, run_eagerly=True)
+    save(model, tmp_path / "model.keras")
+    copy = load(tmp_path / "model.keras")
+    for one in (model, copy):
+        one.train_on_batch(*toys.BATCHES[0])
+    for mine, saved in zip(copy.trainable_weights, model.trainable_weights, strict=True):
+        np.testing.assert_array_equal(toys.array(mine), toys.array(saved))
 
 
 def test_our_own_schedule_is_known_to_the_commands_too(tmp_path):
