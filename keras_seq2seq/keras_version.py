@@ -1,6 +1,6 @@
 """Which Keras: the one place that decides between Keras 2 (`tf_keras`) and Keras 3 (`keras`).
 
-Every other module writes `from keras_seq2seq.framework import keras`. The rule, in this order:
+Every other module writes `from keras_seq2seq.keras_version import keras`. The rule, in this order:
 
 1. The process has already imported TensorFlow: follow the Keras it settled on.
 2. `TF_USE_LEGACY_KERAS` is set: follow it (TensorFlow's own switch: `1` is Keras 2, `0` is Keras 3).

@@ -21,15 +21,16 @@ if __name__ == "__main__":
     )
     known, more = SUMS[:15], SUMS[15:]
     model.compile(keras.optimizers.Adam(0.01))
-    model.fit(batches(known, source, target, batch_size=8, length_buckets=1, seed=0), epochs=60, verbose=0)
+    data = batches(known * 10, source, target, batch_size=10, length_buckets=1, seed=0)
+    model.fit(data, epochs=10, verbose=2)
     save(model, "known.keras")
 
     model = load("known.keras")
     print("before:", model.generate(questions))
     vocabularies = model.source_vocabulary, model.target_vocabulary
     # With a seed, each epoch has another order. What it knows is learnt again, or it would be forgotten.
-    data = batches(known + more, *vocabularies, batch_size=8, length_buckets=1, seed=1)
+    data = batches((known + more) * 10, *vocabularies, batch_size=10, length_buckets=1, seed=1)
     model.compile(keras.optimizers.Adam(0.01))
-    model.fit(data, epochs=40, verbose=0)
+    model.fit(data, epochs=6, verbose=2)
     print("after:", model.generate(questions, Beam(5)))
     save(model, "further_training.keras")

@@ -29,6 +29,7 @@ if __name__ == "__main__":
         max_target_length=20,
     )
     model.compile(keras.optimizers.Adam(0.01))
-    model.fit(batches(pairs, source, target, length_buckets=1), epochs=60, verbose=0)
+    data = batches(pairs * 10, source, target, batch_size=3, length_buckets=1)  # ten updates an epoch
+    model.fit(data, epochs=8, verbose=2)
     print(model.generate(countries, Beam(5)))
     save(model, "own_corpus.keras")

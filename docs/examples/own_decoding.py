@@ -42,7 +42,8 @@ if __name__ == "__main__":
         max_target_length=10,
     )
     model.compile(keras.optimizers.Adam(0.01))
-    model.fit(batches(PAIRS, source, target, length_buckets=1), epochs=80, verbose=0)
+    data = batches(PAIRS * 10, source, target, batch_size=3, length_buckets=1)  # ten updates an epoch
+    model.fit(data, epochs=8, verbose=2)
     for strategy in (KnownTokens(), Beam(5)):
         print(strategy, model.generate(questions, strategy))
     save(model, "own_decoding.keras")

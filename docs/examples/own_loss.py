@@ -38,6 +38,7 @@ if __name__ == "__main__":
         max_target_length=10,
     )
     model.compile(keras.optimizers.Adam(0.01), loss=focal_loss)
-    model.fit(batches(NOTEBOOK, source, target, length_buckets=1), epochs=50, verbose=0)
+    data = batches(NOTEBOOK * 10, source, target, batch_size=2, length_buckets=1)  # ten updates an epoch
+    model.fit(data, epochs=6, verbose=2)
     print(model.generate(questions, Beam(5)))
     save(model, "own_loss.keras")

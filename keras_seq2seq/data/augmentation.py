@@ -1,6 +1,6 @@
 """More training pairs out of the ones there are: two pairs that share a stretch are spliced together there.
 
-For languages written about as they are spoken, and whatever else is said in the order in which it is read: what a
+For languages written about as they are spoken, and whatever else is covered in the order in which it is read: what a
 letter becomes hangs on its neighbours, so where two words have three letters in common that become the same phones,
 the beginning of one and the end of the other make a new word with its phones. A model that has met the parts of a word
 in many surroundings finds them again in a new compound. The idea is Andreas's ("Good-enough compositional data
@@ -62,19 +62,19 @@ def align(pairs: Sequence[tuple[Tokens, Tokens]]) -> list[Aligned]:
 
 
 def _best_alignment(source: Tokens, target: Tokens, counts: collections.Counter) -> Aligned:
-    """Viterbi over (source tokens read, target tokens said); scores are log-probabilities."""
+    """Viterbi over (source tokens read, target tokens covered); scores are log-probabilities."""
     best: dict[int, tuple[float, Aligned]] = {0: (0.0, [])}
     for read, token in enumerate(source, start=1):
         following: dict[int, tuple[float, Aligned]] = {}
-        for said, (score, steps) in best.items():
-            for more in range(min(MOST, len(target) - said) + 1):
-                step = (token, tuple(target[said : said + more]))
+        for covered, (score, steps) in best.items():
+            for more in range(min(MOST, len(target) - covered) + 1):
+                step = (token, tuple(target[covered : covered + more]))
                 if counts:
                     gained = math.log((counts[step] + 1e-3) / counts[token])
                 else:
-                    gained = -abs(read / len(source) - (said + more) / len(target)) - abs(more - 1)
-                if said + more not in following or following[said + more][0] < score + gained:
-                    following[said + more] = (score + gained, [*steps, step])
+                    gained = -abs(read / len(source) - (covered + more) / len(target)) - abs(more - 1)
+                if covered + more not in following or following[covered + more][0] < score + gained:
+                    following[covered + more] = (score + gained, [*steps, step])
         best = following
     return best[len(target)][1]
 

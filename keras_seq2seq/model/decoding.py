@@ -1,8 +1,8 @@
 """Decoding: from the encoder's state to the ids of answers, inside the graph, in core TensorFlow operations.
 
 A strategy is a small frozen dataclass that is called with the decoder's `step`. To write your own, derive from
-`TokenByToken` and say how to choose a token, or give a class `width` and a `__call__` like those below; where something
-else than the log-probability orders its hypotheses, it says so by a method `score` like that of `Beam`.
+`TokenByToken` and define how to choose a token, or give a class `width` and a `__call__` like those below; where something
+else than the log-probability orders its hypotheses, define a method `score` like that of `Beam`.
 """
 
 import dataclasses
@@ -24,10 +24,10 @@ class Task:
     Attributes:
         step: maps `(batch * width,)` previous tokens and a state to `(batch * width, vocabulary)` logits and the
             next state.
-        state: list of `(batch * width, ...)`: what the encoder left, each row repeated `width` times.
+        state: list of `(batch * width, ...)`: the state from the encoder, each row repeated `width` times.
         start: id of the token that begins every target.
         end: id of the token that ends a target; None: every row runs to `max_length`.
-        max_length: the most tokens to say, `<end>` included.
+        max_length: the most tokens to generate, `<end>` included.
         rows: `(batch,)` int32: the number of each row in the whole input, whatever batch it came in.
         suppressed: ids of tokens that are never generated: `<pad>`, `<q>` and `<a>`.
     """
@@ -48,7 +48,7 @@ def token_log_probabilities(logits: tf.Tensor, suppressed: Sequence[int]) -> tf.
 
 
 class TokenByToken:
-    """Says one token after the other; what differs between the strategies is `choose`."""
+    """Generates one token after the other; what differs between the strategies is `choose`."""
 
     width = 1
 
@@ -69,10 +69,10 @@ class TokenByToken:
         """
         batch = tf.shape(task.rows)[0]
 
-        def going_on(time, _token, finished, *_):
+        def unfinished(time, _token, finished, *_):
             return (time < task.max_length) & ~tf.reduce_all(finished)
 
-        def say_one(time, token, finished, total, state, said):
+        def generate_one(time, token, finished, total, state, ids):
             logits, state = task.step(token, state)
             log_probabilities = token_log_probabilities(logits, task.suppressed)
             token = tf.where(finished, 0, self.choose(log_probabilities, time, task.rows))
@@ -80,16 +80,16 @@ class TokenByToken:
             total += tf.where(finished, 0.0, gained)
             if task.end is not None:
                 finished |= token == task.end
-            return time + 1, token, finished, total, state, said.write(time, token)
+            return time + 1, token, finished, total, state, ids.write(time, token)
 
-        said = tf.TensorArray(tf.int32, size=task.max_length, element_shape=[None])
-        said = said.unstack(tf.zeros([task.max_length, batch], tf.int32))
-        start, nobody = tf.fill([batch], task.start), tf.zeros([batch], tf.bool)
-        loop = (tf.constant(0), start, nobody, tf.zeros([batch]), list(task.state), said)
-        _, _, _, total, _, said = tf.while_loop(going_on, say_one, loop)
+        ids = tf.TensorArray(tf.int32, size=task.max_length, element_shape=[None])
+        ids = ids.unstack(tf.zeros([task.max_length, batch], tf.int32))
+        start, none_finished = tf.fill([batch], task.start), tf.zeros([batch], tf.bool)
+        loop = (tf.constant(0), start, none_finished, tf.zeros([batch]), list(task.state), ids)
+        _, _, _, total, _, ids = tf.while_loop(unfinished, generate_one, loop)
         # A TensorArray forgets the rank of what it holds on its way through the loop.
-        said = tf.ensure_shape(said.stack(), [None, None])
-        return tf.transpose(said)[:, None], total[:, None]
+        ids = tf.ensure_shape(ids.stack(), [None, None])
+        return tf.transpose(ids)[:, None], total[:, None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Sampling(TokenByToken):
             kept = tf.reduce_any(tf.one_hot(likeliest, vocabulary, on_value=True, off_value=False), axis=1)
             log_probabilities = tf.where(kept, log_probabilities, NEVER)
 
-        def noise(row):  # drawn row by row, so that no other row has a say in it
+        def noise(row):  # drawn row by row, so that no other row changes it
             seed = tf.stack([self.seed, row * 100_003 + time])
             return tf.random.stateless_uniform(tf.shape(log_probabilities)[-1:], seed, minval=1e-20)
 
@@ -185,11 +185,11 @@ class Beam:
         """
         batch, times = tf.shape(task.rows)[0], tf.range(task.max_length)
 
-        def going_on(time, _token, finished, *_):
+        def unfinished(time, _token, finished, *_):
             return (time < task.max_length) & ~tf.reduce_all(finished)
 
-        def say_one(*before):
-            time, token, finished, length, total, state, said = before
+        def generate_one(*before):
+            time, token, finished, length, total, state, ids = before
             logits, state = task.step(tf.reshape(token, [-1]), state)
             vocabulary = tf.shape(logits)[-1]
             gained = tf.reshape(token_log_probabilities(logits, task.suppressed), [batch, self.width, vocabulary])
@@ -202,23 +202,23 @@ class Beam:
             best = tf.math.top_k(tf.reshape(ranked, [batch, -1]), self.width).indices
             parent, token = best // vocabulary, best % vocabulary
             total = tf.gather(tf.reshape(candidates, [batch, -1]), best, batch_dims=1)
-            length, finished, said = (tf.gather(kept, parent, batch_dims=1) for kept in (length, finished, said))
+            length, finished, ids = (tf.gather(kept, parent, batch_dims=1) for kept in (length, finished, ids))
             rows = tf.reshape(parent + self.width * tf.range(batch)[:, None], [-1])
             state = [tf.gather(part, rows) for part in state]
-            said = tf.where(times == time, token[..., None], said)
+            ids = tf.where(times == time, token[..., None], ids)
             if task.end is not None:
                 finished |= token == task.end
-            after = (time + 1, token, finished, length, total, state, said)
-            # Where the batch's size is known when the graph is made, a loop wants to hear it again.
+            after = (time + 1, token, finished, length, total, state, ids)
+            # Where the batch's size is known when the graph is made, a loop has to be told again.
             return tf.nest.map_structure(lambda old, new: tf.ensure_shape(new, old.shape), before, after)
 
         token = tf.fill([batch, self.width], task.start)
         # All beams start the same, so at first only one of them may count.
         total = tf.tile(tf.where(tf.range(self.width) == 0, 0.0, NEVER)[None], [batch, 1])
-        said = tf.zeros([batch, self.width, task.max_length], tf.int32)
-        loop = (tf.constant(0), token, token < 0, tf.zeros_like(token), total, list(task.state), said)
-        *_, total, _, said = tf.while_loop(going_on, say_one, loop)
-        return said[:, : self.nbest], total[:, : self.nbest]
+        ids = tf.zeros([batch, self.width, task.max_length], tf.int32)
+        loop = (tf.constant(0), token, token < 0, tf.zeros_like(token), total, list(task.state), ids)
+        *_, total, _, ids = tf.while_loop(unfinished, generate_one, loop)
+        return ids[:, : self.nbest], total[:, : self.nbest]
 
 
 Strategy = TokenByToken | Beam

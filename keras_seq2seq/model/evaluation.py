@@ -109,9 +109,9 @@ def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strateg
     log_probabilities, likeliest = model.teacher_forced(source, examples.decoder_input, examples.labels)
     loss = -float(np.concatenate(log_probabilities).mean(dtype=np.float64))
 
-    said = model.generate(sources, strategy)
+    generated = model.generate(sources, strategy)
     # One token, whatever the unit, that no reference has: what the model could not name is wrong once.
-    answers = tokens_of([text.replace(UNKNOWN, NAMELESS) for text in said], vocabulary.unit)
+    answers = tokens_of([text.replace(UNKNOWN, NAMELESS) for text in generated], vocabulary.unit)
     cut = iter(tokens_of([target for _, target in pairs], vocabulary.unit))
     return {
         "sources": len(sources),
@@ -120,5 +120,5 @@ def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strateg
         "perplexity": math.exp(min(loss, 700)),
         "token_accuracy": float(np.concatenate(likeliest).mean()),
         **error_rates(answers, [[next(cut) for _ in targets] for targets in right]),
-        **overlap_scores(said, right),
+        **overlap_scores(generated, right),
     }

@@ -101,7 +101,7 @@ class TextGeneration(keras.Model):
         Args:
             source: `(pairs, time)` ids, as `batching.Examples` has them; so are the next two.
             decoder_input: what the decoder reads.
-            labels: what it has to say.
+            labels: what it has to predict.
             batch_size: the most pairs at once; of long ones there are fewer.
 
         Returns:

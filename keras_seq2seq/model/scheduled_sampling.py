@@ -1,4 +1,4 @@
-"""Scheduled sampling: in training, too, the decoder sometimes reads what it said itself (Bengio et al., 2015)."""
+"""Scheduled sampling: in training, too, the decoder sometimes reads what it generated itself (Bengio et al., 2015)."""
 
 from collections.abc import Callable, Sequence
 
@@ -30,7 +30,7 @@ def mix_in_own_tokens(
     coin: Callable[[tf.Tensor], tf.Tensor],
     suppressed: Sequence[int] = (0,),
 ) -> tf.Tensor:
-    """Lets the model say the target and replaces true tokens by its own likeliest ones, from left to right.
+    """Lets the model generate the target and replaces true tokens by its own likeliest ones, from left to right.
 
     No gradient flows through the choice; train on the result as on any other decoder input.
 
@@ -48,15 +48,15 @@ def mix_in_own_tokens(
     true_tokens = tf.transpose(decoder_input)  # (time, batch)
     own_turn = (coin(tf.shape(true_tokens)) < probability) & (true_tokens != 0)
 
-    def say_one(time, token, state, read):
+    def generate_one(time, token, state, read):
         logits, state = step(token, state)
-        said = tf.argmax(token_log_probabilities(logits, suppressed), axis=-1, output_type=token.dtype)
-        token = tf.where(own_turn[time], said, true_tokens[time])
+        generated = tf.argmax(token_log_probabilities(logits, suppressed), axis=-1, output_type=token.dtype)
+        token = tf.where(own_turn[time], generated, true_tokens[time])
         return time + 1, token, state, read.write(time, token)
 
     times = tf.shape(true_tokens)[0]
     read = tf.TensorArray(decoder_input.dtype, size=times, element_shape=[None], clear_after_read=False)
     read = read.write(0, true_tokens[0])
     loop = (tf.constant(1), true_tokens[0], list(state), read)
-    *_, read = tf.while_loop(lambda time, *_: time < times, say_one, loop)
+    *_, read = tf.while_loop(lambda time, *_: time < times, generate_one, loop)
     return tf.stop_gradient(tf.ensure_shape(tf.transpose(read.stack()), decoder_input.shape))

@@ -59,9 +59,9 @@ def look(model: Seq2Seq, examples: Examples) -> dict[str, np.ndarray]:
         examples: the pairs.
 
     Returns:
-        `source`, `decoder_input` and `labels`, what is read and what is to be said, ids `(rows, time)`;
+        `source`, `decoder_input` and `labels`, what is read and what is to be predicted, ids `(rows, time)`;
         `loss` and `predicted`, of the shape of `labels`: in nats, and the likeliest ids, the reference given so far;
-        `said`, ids `(rows, longer)`: the greedy answer, `<end>` included, 0 behind it;
+        `generated`, ids `(rows, longer)`: the greedy answer, `<end>` included, 0 behind it;
         `encoder` and `decoder`, the hidden states `(rows, time, units)`, the top layer's;
         `attention` `(rows, target_time, source_time)`, where the model has it;
         and `weights/PATH` and `gradients/PATH`, of the mean loss, by the paths of `named_parts`.
@@ -84,7 +84,7 @@ def look(model: Seq2Seq, examples: Examples) -> dict[str, np.ndarray]:
         "labels": labels,
         "loss": loss,
         "predicted": tf.argmax(shown["logits"], axis=-1),
-        "said": model.generate_ids(source, max_length=longest)[0][:, 0],
+        "generated": model.generate_ids(source, max_length=longest)[0][:, 0],
         "encoder": tf.cast(memory, tf.float32),
     }
     for name, kept in (("decoder", "hidden_states"), ("attention", "attention")):

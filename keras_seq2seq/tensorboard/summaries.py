@@ -46,13 +46,13 @@ def end_of_session() -> None:
 
 
 def sentences(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
-    """Writes a table of the pairs: what the model says with the right words before it, and by itself."""
+    """Writes a table of the pairs: what the model predicts with the right words before it, and generates by itself."""
     vocabulary, kept = model.target_vocabulary, seen["labels"] != 0
     separator = "" if vocabulary.unit == "char" else " "
     columns = (
         tokens_of(seen["labels"], kept, vocabulary),
         tokens_of(seen["predicted"], kept, vocabulary),
-        tokens_of(seen["said"], seen["said"] != 0, vocabulary),
+        tokens_of(seen["generated"], seen["generated"] != 0, vocabulary),
     )
     rows = []
     for (source, target), right, forced, free in zip(examples.pairs, *columns, strict=True):
@@ -109,11 +109,11 @@ def embeddings(model: Seq2Seq, examples: Examples, folder: Path) -> None:
     """Writes the embeddings for the projector, each token with how often training meets it, as tables in `folder`."""
     source, target = (getattr(half, "embedding", None) for half in (model.encoder, model.decoder))
     sides: list[tuple[str, Any, Vocabulary, tf.Tensor]]
-    read, said = examples.source.flat_values, examples.decoder_input.flat_values
-    sides = [("source", source, model.source_vocabulary, read), ("target", target, model.target_vocabulary, said)]
+    read, predicted = examples.source.flat_values, examples.decoder_input.flat_values
+    sides = [("source", source, model.source_vocabulary, read), ("target", target, model.target_vocabulary, predicted)]
     sides = [side for side in sides if side[1] is not None]  # a half of one's own may do without
     if source is target and source is not None:
-        sides = [("shared", source, model.source_vocabulary, tf.concat([read, said], axis=0))]
+        sides = [("shared", source, model.source_vocabulary, tf.concat([read, predicted], axis=0))]
     config = ProjectorConfig()
     for name, layer, vocabulary, ids in sides:
         counts = np.bincount(ids, minlength=len(vocabulary))

@@ -21,23 +21,23 @@ def escape(text: str) -> str:
     return re.sub(r"[\\`*_{}\[\]<>()|&#!~+-]", lambda match: f"&#{ord(match[0])};", visible(text))
 
 
-def mark_wrong(said: Sequence[str], reference: Sequence[str], separator: str, aligned: bool) -> str:
-    """Returns what was said as Markdown, wrong tokens in bold; `<unk>` is never right.
+def mark_wrong(tokens: Sequence[str], reference: Sequence[str], separator: str, aligned: bool) -> str:
+    """Returns tokens as Markdown, wrong tokens in bold; `<unk>` is never right.
 
     Args:
-        said: the tokens said.
+        tokens: what was predicted or generated.
         reference: the right ones.
         separator: what stands between two tokens of a text.
         aligned: token by token, as under teacher forcing. Otherwise the two are matched up first, so that one
             token too many does not make all that follow it wrong; `∅` stands where tokens are missing.
     """
     if aligned:
-        pieces = [(token, token != right or token == UNKNOWN) for token, right in zip(said, reference, strict=True)]
+        pieces = [(token, token != right or token == UNKNOWN) for token, right in zip(tokens, reference, strict=True)]
     else:
         pieces = []
-        matcher = difflib.SequenceMatcher(None, list(said), list(reference), autojunk=False)
+        matcher = difflib.SequenceMatcher(None, list(tokens), list(reference), autojunk=False)
         for change, start, end, _, _ in matcher.get_opcodes():
-            pieces += [(token, change != "equal" or token == UNKNOWN) for token in said[start:end]]
+            pieces += [(token, change != "equal" or token == UNKNOWN) for token in tokens[start:end]]
             pieces += [("∅", True)] if change == "insert" else []
     return separator.join(f"**{escape(token)}**" if wrong else escape(token) for token, wrong in pieces)
 

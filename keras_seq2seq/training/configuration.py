@@ -67,7 +67,7 @@ class Configuration:
     recurrent_initializer: str = _option("glorot_uniform", "start of the recurrent kernels", choices=INITIALIZERS)
     cell: str = _option("simple_rnn", "what the recurrent layers are made of", choices=CELLS)
     layers: int = _option(1, "recurrent layers, one on top of the other, on both sides", least=1)
-    residual: bool = _option(False, "add its input to what a layer says, from the second layer up")
+    residual: bool = _option(False, "add its input to a layer's output, from the second layer up")
     bidirectional: bool = _option(False, "let the encoder read from both ends")
     reverse_source: bool = _option(False, "let the encoder read the source backwards")
     attention: str = _option("none", "let the decoder look at the source: Bahdanau's or Luong's", choices=ATTENTIONS)

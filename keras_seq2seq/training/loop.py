@@ -100,7 +100,7 @@ def train(
         longest = int(examples.labels.bounding_shape()[1])
         model = build_compiled(config, *vocabularies, longest, config.epochs * updates, cell, attention, loss, metrics)
         model.progress.update(epoch=0, data=digests, own=own)
-        run = new_run_folder(config)
+        run = new_run_folder(config, train_pairs)
 
     model.progress["configuration"] = what_counts(config)
     done = model.progress["epoch"]
@@ -117,14 +117,14 @@ def train(
             print("It has finished already; nothing is left to train.")
         else:
             write_configuration(config, run)
-            with interruptible() as ear:
+            with interruptible() as interruption:
                 model.fit(
                     batches_to_learn(examples, len(given.pairs), config, updates, first_batch=done * updates),
                     initial_epoch=done,
                     epochs=config.epochs,
                     steps_per_epoch=updates,
                     validation_data=example_batches(valid, *shapes) if valid else None,
-                    callbacks=[ear, JudgeAverages(), *views, *callbacks, *stopping_callbacks(config), keeper],
+                    callbacks=[interruption, JudgeAverages(), *views, *callbacks, *stopping_callbacks(config), keeper],
                     verbose=0 if config.inspect else 1 if sys.stdout.isatty() else 2,
                     shuffle=False,
                 )

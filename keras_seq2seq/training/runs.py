@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_seq2seq.data.corpora import Pair
+from keras_seq2seq.data.corpora import NOTEBOOK, Pair
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras_major
 from keras_seq2seq.model.saving import LAST_FILE, load
@@ -22,8 +22,12 @@ SAVED = ("cell", "attention")  # parts of one's own that are saved with the mode
 FREE = ("epochs", "inspect", "logs", "run", "resume", "data", "valid", "tensorboard", "profile")
 
 
-def new_run_folder(config: Configuration) -> Path:
-    """Makes a folder of its own for this run.
+def new_run_folder(config: Configuration, pairs: Sequence[Pair]) -> Path:
+    """Makes a folder of its own for this run, named after the corpus where `config.run` gives no name.
+
+    Args:
+        config: of the run.
+        pairs: what it learns; given from Python, they need not be those that `config` names.
 
     Raises:
         InputError: `config.run` is taken or no plain name, or the folder cannot be made.
@@ -32,6 +36,8 @@ def new_run_folder(config: Configuration) -> Path:
     if config.run is not None and (Path(config.run).name != config.run or config.run in ("", "..")):
         raise InputError(f"--run {config.run!r} is not a plain folder name; choose where runs go with --logs")
     corpus = Path(config.data).stem if config.data else "as-published" if config.as_published else config.corpus
+    if corpus == "notebook" and list(pairs) != NOTEBOOK:
+        corpus = "pairs"
     stem = config.run if config.run is not None else f"{corpus}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     for number in itertools.count(1):
         name = stem if number == 1 else f"{stem}-{number}"

@@ -163,7 +163,7 @@ def test_in_the_table_what_is_not_named_is_wrong(monkeypatch):
     examples = encode_pairs([("b", "x y")], WORDS, WORDS)
     ids, tables = np.array([[1, 1, 4]]), []
     monkeypatch.setattr(tf.summary, "text", lambda name, table: tables.append(table))
-    summaries.sentences({"labels": ids, "predicted": ids, "said": ids}, model, examples)
+    summaries.sentences({"labels": ids, "predicted": ids, "generated": ids}, model, examples)
     wrong = "**&#60;unk&#62;** **&#60;unk&#62;** &#60;end&#62;"
     assert tables[0].splitlines()[-1] == f"| b | x y | {wrong} | {wrong} |"
 

@@ -68,7 +68,7 @@ def test_losses_and_states_are_those_of_a_forward_pass_by_hand(model, seen):
 
 def test_the_answer_is_that_of_greedy_decoding(model, seen):
     said = toys.greedy_ids(model, tf.constant(seen["source"]), max_length=6)  # twice the longest labels
-    np.testing.assert_array_equal(seen["said"], said)
+    np.testing.assert_array_equal(seen["generated"], said)
 
 
 def test_the_gradient_is_the_slope_of_the_loss(seen):
