@@ -1,8 +1,8 @@
 """Decoding: from the encoder's state to the ids of answers, inside the graph, in core TensorFlow operations.
 
 A strategy is a small frozen dataclass that is called with the decoder's `step`. To write your own, derive from
-`TokenByToken` and define how to choose a token, or give a class `width` and a `__call__` like those below; where something
-else than the log-probability orders its hypotheses, define a method `score` like that of `Beam`.
+`TokenByToken` and define how to choose a token, or give a class `width` and a `__call__` like those below; where
+something else than the log-probability orders its hypotheses, define a method `score` like that of `Beam`.
 """
 
 import dataclasses

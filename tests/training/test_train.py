@@ -173,8 +173,23 @@ def test_a_run_never_overwrites_another(default_run, capfd):
 
 def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path):
     config = Configuration(logs=str(tmp_path))
-    folders = {new_run_folder(config) for _ in range(5)}
+    folders = {new_run_folder(config, NOTEBOOK) for _ in range(5)}
     assert len(folders) == 5 and all(folder.is_dir() and folder.parent == tmp_path for folder in folders)
+
+
+@pytest.mark.parametrize(
+    ("options", "pairs", "name"),
+    [
+        ({}, NOTEBOOK, "notebook"),
+        ({}, [("a", "b")], "pairs"),
+        ({"corpus": "chatterbot"}, [("a", "b")], "chatterbot"),
+        ({"data": "some/words.tsv"}, [("a", "b")], "words"),
+        ({"as_published": True}, NOTEBOOK, "as-published"),
+    ],
+)
+def test_a_run_without_a_name_is_filed_under_what_it_learns(tmp_path, options, pairs, name):
+    folder = new_run_folder(Configuration(logs=str(tmp_path), **options), pairs)
+    assert re.fullmatch(name + r"-\d{8}-\d{6}", folder.name)
 
 
 # The notebook's run
