@@ -31,6 +31,6 @@ if __name__ == "__main__":
     # With a seed, each epoch has another order. What it knows is learnt again, or it would be forgotten.
     data = batches((known + more) * 10, *vocabularies, batch_size=10, length_buckets=1, seed=1)
     model.compile(keras.optimizers.Adam(0.01))
-    model.fit(data, epochs=6, verbose=2)
+    model.fit(data, epochs=8, verbose=2)
     print("after:", model.generate(questions, Beam(5)))
     save(model, "further_training.keras")
