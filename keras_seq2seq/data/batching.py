@@ -1,6 +1,6 @@
 """Text pairs -> batches of ids: special tokens, the teacher-forcing shift, length buckets, padding."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -75,26 +75,35 @@ def encode_pairs(
     )
 
 
-class Buckets(NamedTuple):
-    """Which examples are batched together: those of similar length, all padded to the same shape."""
+class Layout(NamedTuple):
+    """Which examples are batched together: those of similar length, all padded to the same shape.
 
-    of_example: np.ndarray  # (pairs,): each example's bucket
-    shapes: np.ndarray  # (buckets, 2): source_time, target_time
-    batch_count: int  # batches in one pass over the examples
-
-
-def make_buckets(examples: Examples, batch_size: int, length_buckets: int) -> Buckets:
-    """Sorts examples into at most `length_buckets` groups of about equal size, by their longer side.
-
-    Few fixed shapes mean little padding, and few graphs to trace or compile.
+    A few fixed shapes mean little padding, and few graphs to compile. So that a batch is never of another shape, its
+    last rows may be empty; where there are fewer examples of a length than a batch holds, they are one smaller batch.
     """
+
+    bucket_of: tf.Tensor  # (pairs,) int32: each example's bucket
+    positions: tf.Tensor  # (batches, rows) int32: places among the examples sorted by bucket; -1: an empty row
+    shapes: tf.Tensor  # (batches, 3) int32: rows, source_time, target_time
+
+
+def make_layout(examples: Examples, batch_size: int, length_buckets: int) -> Layout:
+    """Sorts examples into at most `length_buckets` groups of about equal size, by their longer side, and cuts them."""
     sides = np.stack([examples.source.row_lengths(), examples.labels.row_lengths()], axis=1)
     longer = sides.max(axis=1)
     edges = np.unique(np.quantile(longer, np.linspace(0, 1, length_buckets + 1)[1:], method="inverted_cdf"))
-    bucket = np.searchsorted(edges, longer)
-    sizes = np.bincount(bucket)
-    shapes = np.stack([sides[bucket == number].max(axis=0) for number in range(len(edges))])
-    return Buckets(bucket, shapes.astype(np.int64), int(np.sum(-(-sizes // batch_size))))
+    bucket_of = np.searchsorted(edges, longer)
+    positions, shapes, first = [], [], 0
+    for bucket in range(len(edges)):
+        size = int(np.sum(bucket_of == bucket))
+        shape = (min(size, batch_size), *sides[bucket_of == bucket].max(axis=0))
+        for start in range(0, size, batch_size):
+            row = np.full(batch_size, -1)
+            row[: min(size - start, batch_size)] = np.arange(first + start, first + min(start + batch_size, size))
+            positions.append(row)
+            shapes.append(shape)
+        first += size
+    return Layout(*(tf.constant(part, tf.int32) for part in (bucket_of, np.stack(positions), shapes)))
 
 
 def training_batches(
@@ -105,36 +114,69 @@ def training_batches(
     Args:
         examples: what to learn.
         batch_size: pairs in a batch.
-        length_buckets: see `make_buckets`.
+        length_buckets: see `make_layout`.
         seed: of the orders.
         first_batch: how many batches to leave out, to go on where another run stopped.
 
     Returns:
         An endless dataset of `((source, target_input), labels)`, each `(batch, time)` int32.
     """
-    buckets = make_buckets(examples, batch_size, length_buckets)
-
-    def one_pass(number: tf.Tensor) -> tf.data.Dataset:
-        order = tf.argsort(
-            tf.random.stateless_uniform([len(examples.pairs)], tf.stack([tf.constant(seed, tf.int64), number]))
-        )
-        return _padded(examples, buckets, tf.data.Dataset.from_tensor_slices(order), batch_size)
-
-    passes, rest = divmod(first_batch, buckets.batch_count)
-    endless = tf.data.Dataset.range(passes, np.iinfo(np.int64).max).flat_map(one_pass).skip(rest)
-    return endless.prefetch(tf.data.AUTOTUNE)
+    layout = make_layout(examples, batch_size, length_buckets)
+    passes, rest = divmod(first_batch, len(layout.shapes))
+    numbers = tf.data.Dataset.range(passes, np.iinfo(np.int64).max)
+    endless = numbers.flat_map(lambda number: _one_pass(examples, layout, (seed, number))).skip(rest)
+    return _ahead(endless.map(_padded(examples)))
 
 
 def example_batches(
     examples: Examples, batch_size: int, length_buckets: int, seed: int | None = None
 ) -> tf.data.Dataset:
     """Yields padded batches of each example once; it knows its length. For the arguments see `batches`."""
-    buckets = make_buckets(examples, batch_size, length_buckets)
-    numbers = tf.data.Dataset.range(len(examples.pairs))
+    layout = make_layout(examples, batch_size, length_buckets)
+    if seed is None:
+        rows = _one_pass(examples, layout)
+    else:
+        random = tf.data.Dataset.random(seed=seed, rerandomize_each_iteration=True).take(1)
+        rows = random.flat_map(lambda number: _one_pass(examples, layout, (seed, number)))
+    counted = rows.map(_padded(examples)).apply(tf.data.experimental.assert_cardinality(len(layout.shapes)))
+    return _ahead(counted)
+
+
+def _ahead(batches: tf.data.Dataset) -> tf.data.Dataset:
+    """Prepares a batch while another is learnt, without tf.data's tuning: its thread can hold up an epoch's start."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(2).with_options(options)
+
+
+def _one_pass(examples: Examples, layout: Layout, seed: tuple[int, tf.Tensor] | None = None) -> tf.data.Dataset:
+    """Yields for each batch the numbers of its examples, -1 for an empty row, and its shape; unless seeded in order."""
+    count, positions, shapes = len(examples.pairs), layout.positions, layout.shapes
+    order = tf.range(count)
     if seed is not None:
-        numbers = numbers.shuffle(len(examples.pairs), seed=seed, reshuffle_each_iteration=True)
-    padded = _padded(examples, buckets, numbers, batch_size)
-    return padded.apply(tf.data.experimental.assert_cardinality(buckets.batch_count)).prefetch(tf.data.AUTOTUNE)
+        pair, number = (tf.cast(part, tf.int64) for part in seed)
+        order = tf.argsort(tf.random.stateless_uniform([count], tf.stack([pair, number])))
+        turns = tf.argsort(tf.random.stateless_uniform(tf.shape(shapes)[:1], tf.stack([~pair, number])))
+        positions, shapes = tf.gather(positions, turns), tf.gather(shapes, turns)
+    by_bucket = tf.gather(order, tf.argsort(tf.gather(layout.bucket_of, order), stable=True))
+    rows = tf.where(positions < 0, -1, tf.gather(by_bucket, tf.maximum(positions, 0)))
+    return tf.data.Dataset.from_tensor_slices((rows, shapes))
+
+
+def _padded(examples: Examples) -> Callable[[tf.Tensor, tf.Tensor], tuple]:
+    """Returns a function from the numbers of a batch's examples and its shape to `((source, target_input), labels)`."""
+
+    def pad(rows: tf.Tensor, shape: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
+        size, source_time, target_time = tf.unstack(shape)
+        rows = tf.boolean_mask(rows, rows >= 0)
+
+        def dense(side: tf.RaggedTensor, time: tf.Tensor) -> tf.Tensor:
+            return tf.gather(side, rows).to_tensor(shape=tf.stack([size, time]))
+
+        decoder_input, labels = dense(examples.decoder_input, target_time), dense(examples.labels, target_time)
+        return (dense(examples.source, source_time), decoder_input), labels
+
+    return pad
 
 
 def batches(
@@ -142,7 +184,7 @@ def batches(
     source_vocabulary: Vocabulary,
     target_vocabulary: Vocabulary,
     batch_size: int = 64,
-    length_buckets: int = 4,
+    length_buckets: int = 8,
     max_length: int = 100,
     seed: int | None = None,
 ) -> tf.data.Dataset:
@@ -167,22 +209,3 @@ def batches(
     if not examples.pairs:
         raise InputError(f"none of the {len(pairs)} pairs has from 1 to {max_length} tokens on both sides")
     return example_batches(examples, batch_size, length_buckets, seed)
-
-
-def _padded(examples: Examples, buckets: Buckets, numbers: tf.data.Dataset, batch_size: int) -> tf.data.Dataset:
-    bucket_of, shapes = tf.constant(buckets.of_example, tf.int64), tf.constant(buckets.shapes)
-
-    def pad(rows: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
-        source_time, target_time = tf.unstack(tf.gather(shapes, tf.gather(bucket_of, rows[0])))
-
-        def dense(side: tf.RaggedTensor, time: tf.Tensor) -> tf.Tensor:
-            return tf.gather(side, rows).to_tensor(shape=tf.stack([-1, time]))
-
-        decoder_input, labels = dense(examples.decoder_input, target_time), dense(examples.labels, target_time)
-        return (dense(examples.source, source_time), decoder_input), labels
-
-    return numbers.group_by_window(
-        key_func=lambda row: tf.gather(bucket_of, row),
-        reduce_func=lambda _, rows: rows.batch(batch_size),
-        window_size=batch_size,
-    ).map(pad)

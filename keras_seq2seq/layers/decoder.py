@@ -10,7 +10,7 @@ from keras_seq2seq.keras_version import keras, require_same_keras
 from keras_seq2seq.layers.attention import ATTENTIONS, Attention
 from keras_seq2seq.layers.contract import State
 from keras_seq2seq.layers.embedding import RecurrentHalf, layer_name
-from keras_seq2seq.layers.recurrent import forget_dropout_masks, run_over_time, structured
+from keras_seq2seq.layers.recurrent import run_once, run_over_time
 from keras_seq2seq.serialization import describe
 
 Memory = tuple[tf.Tensor, ...]  # keys, memory and its mask, where there is an attention
@@ -133,19 +133,14 @@ class Decoder(RecurrentHalf):
         return logits, hidden, weights
 
     def step(self, token: tf.Tensor, state: State, memory: Memory = ()) -> tuple[tf.Tensor, State]:
-        def once(rnn: keras.layers.RNN, inputs: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-            forget_dropout_masks(rnn.cell)
-            output, state = rnn.cell(inputs[:, 0], structured(state, rnn.cell), training=False)
-            return output[:, None], list(tf.nest.flatten(state))
-
-        logits, state, *_ = self._decode(token[:, None], state, memory, once, training=False)
+        logits, state, *_ = self._decode(token[:, None], state, memory, run_once, training=False)
         return logits[:, 0], state
 
     def _decode(
         self, tokens: tf.Tensor, state: State, memory: Memory, run: Run, training: bool
     ) -> tuple[tf.Tensor, State, tf.Tensor, tf.Tensor | None]:
         own = self.arguments
-        inputs = self.drop_out("embedding_dropout", self.embedding(tokens), training)
+        inputs: Any = self.embed(tokens, training)
         final_state, weights = [], None
         parts = len(state) // own.num_layers
         for number in range(own.num_layers):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_seq2seq.errors import LARGEST, InputError
 from keras_seq2seq.keras_version import SameOnBothKeras, keras
 from keras_seq2seq.layers.dropout import Dropout
+from keras_seq2seq.layers.recurrence import SMALL_TABLE, Embedded
 from keras_seq2seq.layers.recurrent import CellChoice, describe_cell, make_cell, make_rnn
 
 SIZES = ("vocabulary_size", "embedding_dim", "units", "num_layers")
@@ -60,6 +61,7 @@ class RecurrentHalf(SameOnBothKeras, keras.Model):
     """
 
     side = ""
+    embedding: keras.layers.Embedding
 
     def __init__(
         self,
@@ -107,6 +109,15 @@ class RecurrentHalf(SameOnBothKeras, keras.Model):
         rnn = make_rnn(cell, own.recurrent_dropout, own.seed, layer_name(f"{self.side}/{part}", number))
         setattr(self, layer_name(part, number), rnn)
         return rnn
+
+    def embed(self, ids: tf.Tensor, training: bool) -> tf.Tensor | Embedded:
+        """Returns the embeddings of `(batch, time)` ids, looked up at once only where that is not cheaper later."""
+        own, layer = self.arguments, self.embedding
+        later = layer.built and type(layer) is keras.layers.Embedding and own.vocabulary_size <= SMALL_TABLE
+        if later and not (training and own.dropout):
+            with tf.name_scope(layer.name):  # where a graph shows it
+                return Embedded(tf.convert_to_tensor(layer.embeddings), ids)
+        return self.drop_out("embedding_dropout", layer(ids), training)
 
     def drop_out(self, part: str, inputs: tf.Tensor, training: bool) -> tf.Tensor:
         """Runs the dropout of that name in training, where there is one."""

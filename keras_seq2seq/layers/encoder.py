@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras_seq2seq.keras_version import keras
 from keras_seq2seq.layers.contract import State
 from keras_seq2seq.layers.embedding import RecurrentHalf, layer_name
+from keras_seq2seq.layers.recurrence import Embedded
 from keras_seq2seq.layers.recurrent import run_over_time
 
 
@@ -58,14 +59,16 @@ class Encoder(RecurrentHalf):
         own = self.arguments
         lengths = tf.math.count_nonzero(source, axis=1, dtype=tf.int32)
 
-        def reverse(rows: tf.Tensor) -> tf.Tensor:
+        def reverse(rows: Any) -> Any:
             """Turns each row around, its padding left where it is."""
+            if isinstance(rows, Embedded):
+                return rows._replace(ids=reverse(rows.ids))
             return tf.reverse_sequence(rows, lengths, seq_axis=1)
 
         if own.reverse_source:
             source = reverse(source)
         mask = self.embedding.compute_mask(source)
-        inputs, state = self.drop_out("embedding_dropout", self.embedding(source), training), []
+        inputs, state = self.embed(source, training), []
         for number in range(own.num_layers):
             rnn = getattr(self, layer_name("rnn", number))
             outputs, layer_state = run_over_time(rnn, inputs, mask, None, training)

@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras, require_same_keras
+from keras_seq2seq.layers import recurrence
 from keras_seq2seq.layers.dropout import Dropout, DropoutCell
+from keras_seq2seq.layers.recurrence import Embedded
 from keras_seq2seq.serialization import build, describe
 
 CELLS = {"simple_rnn": "SimpleRNNCell", "gru": "GRUCell", "lstm": "LSTMCell"}
@@ -82,10 +84,35 @@ def forget_dropout_masks(cell: keras.layers.Layer) -> None:
             part.reset_recurrent_dropout_mask()
 
 
+def run_once(
+    rnn: keras.layers.RNN, inputs: tf.Tensor | Embedded, state: list[tf.Tensor]
+) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Runs a layer of `make_rnn` for one step, as in decoding.
+
+    Args:
+        rnn: the layer.
+        inputs: `(batch, 1, size)`.
+        state: a flat list of `(batch, units)`.
+
+    Returns:
+        outputs `(batch, 1, units)` and the next state, a flat list.
+    """
+    cell = rnn.cell.cell if isinstance(rnn.cell, DropoutCell) else rnn.cell
+    if recurrence.is_stock(cell):
+        output, state = recurrence.run_once(cell, inputs, state)
+    else:
+        forget_dropout_masks(cell)
+        inputs = inputs.looked_up() if isinstance(inputs, Embedded) else inputs
+        output, state = cell(inputs[:, 0], structured(state, cell), training=False)
+    return output[:, None], list(tf.nest.flatten(state))
+
+
 def run_over_time(
-    rnn: keras.layers.RNN, inputs: tf.Tensor, mask: tf.Tensor, state: list[tf.Tensor] | None, training: bool
+    rnn: keras.layers.RNN, inputs: tf.Tensor | Embedded, mask: tf.Tensor, state: list[tf.Tensor] | None, training: bool
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Runs a layer of `make_rnn` over `(batch, time, size)`, in its states' own order, whatever the Keras.
+
+    Keras's own cells run in the loop of `recurrence`, any other in that of `keras.layers.RNN`.
 
     Returns:
         outputs `(batch, time, units)` and the final state, a flat list; padding changes neither.
@@ -93,9 +120,18 @@ def run_over_time(
     Raises:
         ValueError: the cell adds to the loss, in training.
     """
+    dropout = rnn.cell.dropout if isinstance(rnn.cell, DropoutCell) else None
+    if training and dropout:
+        dropout.next_draw()
+    cell = rnn.cell.cell if dropout else rnn.cell
+    if recurrence.is_stock(cell):
+        with tf.name_scope(rnn.name):  # where a graph shows it
+            shape = tf.stack([tf.shape(mask)[0], cell.units])
+            kept = dropout.mask(shape, cell.compute_dtype) if training and dropout else None
+            return recurrence.run(cell, inputs, mask, state, kept)
+    if isinstance(inputs, Embedded):
+        inputs = inputs.looked_up()
     forget_dropout_masks(rnn.cell)
-    if training and isinstance(rnn.cell, DropoutCell):
-        rnn.cell.dropout.next_draw()
     # The mask is passed by hand: the one that Keras attaches by itself gets lost on the way in some Keras versions.
     start = None if state is None else structured(state, rnn.cell)
     losses = len(rnn.losses)

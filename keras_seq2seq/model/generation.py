@@ -138,19 +138,21 @@ class TextGeneration(keras.Model):
             TypeError: `texts` is one text, not a list, or the strategy is none for `text_function`.
         """
         texts = list_of_texts(texts, "text")
-        answer, results = self.text_function(strategy), []
+        answer, results = self.text_function(strategy), [list[Hypothesis]()] * len(texts)
+        # Texts of similar length together: little padding, and answers that end at about the same step.
+        order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
         for start in range(0, len(texts), batch_size):
-            part = tf.constant(texts[start : start + batch_size], tf.string)
-            answers, log_probabilities, scores = answer(part, tf.range(len(part)) + first_row + start)
+            numbers = order[start : start + batch_size]
+            part = tf.constant([texts[number] for number in numbers], tf.string)
+            answers, log_probabilities, scores = answer(part, tf.constant(numbers, tf.int32) + first_row)
             if not tf.reduce_all(tf.math.is_finite(log_probabilities[:, 0])):
                 raise InputError(
                     "the model's numbers are NaN: its training ran away; train it with a lower learning rate"
                 )
-            for row in zip(answers.numpy(), log_probabilities.numpy(), scores.numpy(), strict=True):
+            columns = (values.numpy().tolist() for values in (answers, log_probabilities, scores))
+            for number, *row in zip(numbers, *columns, strict=True):
                 found = zip(*row, strict=True)
-                results.append(
-                    [Hypothesis(text.decode(), float(p), float(score)) for text, p, score in found if p > NEVER]
-                )
+                results[number] = [Hypothesis(text.decode(), p, score) for text, p, score in found if p > NEVER]
         return results
 
     def generate(self, texts: Sequence[str], strategy: Strategy = GREEDY, batch_size: int = 128) -> list[str]:

@@ -1,6 +1,7 @@
 """How the model learns: the training step, the measuring step, and what is tracked in both."""
 
 import types
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -20,6 +21,7 @@ CHANGE_LEARNING_RATE = (keras.callbacks.LearningRateScheduler, keras.callbacks.R
 class TrainStep(SameOnBothKeras, keras.Model):
     """The part of `Seq2Seq` that Keras's `compile`, `fit` and `evaluate` call: a mix-in."""
 
+    train_function: Any  # Keras's own, made when it is first needed
     hidden_when_saving = (
         *SameOnBothKeras.hidden_when_saving,
         *("loss_tracker", "accuracy_tracker", "exact_tracker", "norm_tracker", "tokens_tracker", "_metrics"),
@@ -44,6 +46,7 @@ class TrainStep(SameOnBothKeras, keras.Model):
         loss: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
+        jit_compile: bool = False,
         **options: Any,
     ) -> None:
         """Configures training, as `keras.Model.compile`.
@@ -54,7 +57,9 @@ class TrainStep(SameOnBothKeras, keras.Model):
                 name; None for the cross-entropy. Padding is masked, and the mean taken, by the model.
             metrics: names, functions or objects of Keras, over the tokens that are no padding: see `metrics.update`.
             weighted_metrics: the same, with the sample weights too.
-            options: of Keras's own `compile`: `jit_compile`, `steps_per_execution`, `run_eagerly`, ...
+            jit_compile: whether XLA compiles the training step, once for each shape of a batch: seconds that a long run
+                gets back several times, and a short one does not.
+            options: of Keras's own `compile`: `steps_per_execution`, `run_eagerly`, ...
 
         Raises:
             TypeError: something belongs to the other Keras.
@@ -66,7 +71,7 @@ class TrainStep(SameOnBothKeras, keras.Model):
         self._compiled.weighted = own_metrics.resolve(weighted_metrics)
         if not self.built:  # before training, so that there is something to summarise, save and restore
             self.create_weights()
-        super().compile(optimizer=optimizer, **options)
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **options)
         self.optimizer.build(self.trainable_variables)
 
     def get_compile_config(self) -> dict[str, Any]:
@@ -78,6 +83,29 @@ class TrainStep(SameOnBothKeras, keras.Model):
             described = {"class_name": getattr(loss, "__name__", type(loss).__name__), "config": {}}
         config = super().get_compile_config()
         return {**config, "loss": described} if config else {}  # a model that is not compiled is saved without
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """Makes what `fit` calls for each batch: Keras's own, but under XLA a graph for each shape of a batch.
+
+        In Keras's graph the lengths are unknown; where they are known, there is no loop over time left for XLA.
+        """
+        made = self.train_function is None or force
+        super().make_train_function(force)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if made and self.jit_compile and replicas == 1 and int(self.steps_per_execution) == 1:
+            self.train_function = self._function_by_shape()
+        return self.train_function
+
+    def _function_by_shape(self) -> Callable[[Any], dict[str, tf.Tensor]]:
+        update = tf.function(lambda batch: self.train_step(batch), jit_compile=True, autograph=False)
+
+        def train_on_next(iterator: Any) -> dict[str, tf.Tensor]:
+            logs = update(next(iterator))
+            if keras_major() == 2:  # which counts the batches for its own callbacks
+                self._train_counter.assign_add(1)
+            return logs
+
+        return train_on_next
 
     def train_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Makes one update from `((source, target_input), labels)`; returns the running means of the epoch.
@@ -92,11 +120,14 @@ class TrainStep(SameOnBothKeras, keras.Model):
         count = sum_over_replicas(tf.reduce_sum(mask))
         with tf.GradientTape() as tape:
             logits = self(inputs, training=True)
-            loss = masked_mean(_per_token(self._compiled.token_loss(labels, logits), labels), mask * weights, count)
+            crossentropy = token_crossentropy(labels, logits)
+            own = self._compiled.token_loss
+            values = crossentropy if own is token_crossentropy else _per_token(own(labels, logits), labels)
+            loss = masked_mean(values, mask * weights, count)
             loss = scaled_loss(self.optimizer, loss + self._added_losses())
         self._update(gradients_of(tape, loss, self.trainable_variables))
         self.tokens_tracker.update_state(tf.math.count_nonzero(inputs[0]) + tf.math.count_nonzero(labels))
-        return self._track(logits, labels, weights)
+        return self._track(logits, crossentropy, labels, weights)
 
     def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Measures one batch: loss and token accuracy with teacher forcing, exact match without.
@@ -105,8 +136,10 @@ class TrainStep(SameOnBothKeras, keras.Model):
         is no exact match: see `answers_exactly`.
         """
         inputs, labels, weights = _unpack(batch)
-        results = self._track(self(inputs, training=False), labels, weights)
-        self.exact_tracker.update_state(tf.cast(self.answers_exactly(inputs[0], labels), tf.float32))
+        logits = self(inputs, training=False)
+        results = self._track(logits, token_crossentropy(labels, logits), labels, weights)
+        exact = tf.cast(self.answers_exactly(inputs[0], labels), tf.float32)
+        self.exact_tracker.update_state(exact, sample_weight=tf.reduce_any(labels != 0, axis=1))  # not of empty rows
         return {**results, "exact_match": mean_over_replicas(self.exact_tracker)}
 
     def _added_losses(self) -> tf.Tensor | float:
@@ -132,13 +165,15 @@ class TrainStep(SameOnBothKeras, keras.Model):
         gradients = [gradient / replicas for gradient in gradients]
         apply_gradients(self.optimizer, gradients, self.trainable_variables)
 
-    def _track(self, logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _track(
+        self, logits: tf.Tensor, crossentropy: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
         """Updates what is shown: the plain cross-entropy, whatever is trained on, so that all runs share a chart."""
         mask = label_mask(labels)
         correct = tf.cast(tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels, tf.float32)
         # Weighted by labels, so that the mean of an epoch does not depend on how it was cut into batches.
         for tracker, values in (
-            (self.loss_tracker, token_crossentropy(labels, logits)),
+            (self.loss_tracker, crossentropy),
             (self.accuracy_tracker, correct),
         ):
             tracker.update_state(tf.reshape(values, [-1]), sample_weight=tf.reshape(mask, [-1]))

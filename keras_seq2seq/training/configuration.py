@@ -102,7 +102,9 @@ class Configuration:
     best: str = _option("val_loss", "keep the epoch that is best by this, given validation pairs", choices=METRICS)
     early_stopping: str | None = _option(None, "stop after so many epochs without a gain", shown="METRIC:PATIENCE")
     deterministic: bool = _option(False, "same seed, same bits: slower operations with a fixed order")
-    jit_compile: bool = _option(False, "compile the training step with XLA")
+    jit_compile: str = _option(
+        "auto", "compile the training step with XLA; auto: in a run long enough to win", choices=("auto", "on", "off")
+    )
     seed: int = _option(0, "seed of everything random", least=0)
     # Run
     inspect: int = _option(10, "print loss, mask and predictions every N updates; 0: a progress bar alone", least=0)

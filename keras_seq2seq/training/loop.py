@@ -22,6 +22,7 @@ from keras_seq2seq.training.build import (
     batches_to_learn,
     build_compiled,
     build_vocabularies,
+    decide_xla,
     default_loss,
     updates_per_epoch,
     with_splices,
@@ -85,8 +86,6 @@ def train(
     if config.resume:
         run = Path(config.logs, str(config.run))
         model = load_stopped(run, config, digests, own)
-        rest = {"loss": loss or default_loss(config), "metrics": list(metrics)}
-        model.compile(model.optimizer, jit_compile=config.jit_compile, **rest)
         print(f"Resuming {run} after epoch {model.progress['epoch']}")
         vocabularies = (model.source_vocabulary, model.target_vocabulary)
     else:
@@ -96,9 +95,23 @@ def train(
     valid = prepare(valid_pairs, "validation", *vocabularies, config) if valid_pairs else None
     print("Vocabulary: {} source and {} target tokens".format(*map(len, vocabularies)))
     updates = updates_per_epoch(examples, len(given.pairs), config)
-    if not config.resume:
+    own_parts = any(part is not None for part in (cell, attention, loss)) or bool(metrics)
+    jit_compile = decide_xla(config, examples, config.epochs * updates, own_parts)
+    if config.resume:
+        model.compile(model.optimizer, loss or default_loss(config), list(metrics), jit_compile=jit_compile)
+    else:
         longest = int(examples.labels.bounding_shape()[1])
-        model = build_compiled(config, *vocabularies, longest, config.epochs * updates, cell, attention, loss, metrics)
+        model = build_compiled(
+            config,
+            *vocabularies,
+            longest,
+            config.epochs * updates,
+            cell,
+            attention,
+            loss,
+            metrics,
+            jit_compile=jit_compile,
+        )
         model.progress.update(epoch=0, data=digests, own=own)
         run = new_run_folder(config, train_pairs)
 

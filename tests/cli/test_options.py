@@ -45,7 +45,7 @@ def test_every_field_has_an_option_of_its_type():
             assert parsed(flag_of(field.name), "1").keys() == {field.name}
 
 
-@pytest.mark.parametrize("name", ["as_published", "shared_vocabulary", "jit_compile"])
+@pytest.mark.parametrize("name", ["as_published", "shared_vocabulary", "deterministic"])
 def test_flags_can_be_switched_on_and_off(name):
     assert parsed(flag_of(name)) == {name: True}
     assert parsed(flag_of(name).replace("--", "--no-")) == {name: False}
@@ -187,7 +187,7 @@ def test_what_is_written_takes_the_place_of_what_was(here):
         (b'{"units": true}', "f.json: --units is True; it must be of type int"),
         (b'{"units": null}', "f.json: --units is None; it must be of type int"),
         (b'{"data": ["a.tsv"]}', "f.json: --data is ['a.tsv']; it must be of type str | None"),
-        (b'{"jit_compile": 1}', "f.json: --jit-compile is 1; it must be of type bool"),
+        (b'{"deterministic": 1}', "f.json: --deterministic is 1; it must be of type bool"),
         (b'{"learning_rate": NaN}', "f.json: --learning-rate is nan; it must be a finite number"),
         (b'{"units": 0}', "f.json: --units is 0; it must be a finite number, 1 or more"),
         (b'{"corpus": "cornell"}', "f.json: --corpus is 'cornell'; choose one of: notebook, chatterbot"),

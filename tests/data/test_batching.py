@@ -10,7 +10,7 @@ from keras_seq2seq import InputError, Vocabulary, batches, encode_pairs
 from keras_seq2seq.data.batching import (
     add_question,
     example_batches,
-    make_buckets,
+    make_layout,
     teacher_forcing,
     training_batches,
 )
@@ -108,11 +108,14 @@ def examples_of(lengths):
 
 
 def numbers_in(batch):
-    """Returns which examples are in a batch; both sides and the labels have to agree on it."""
+    """Returns which examples are in a batch; both sides and the labels have to agree on it. Empty rows come last."""
     (source, decoder_input), labels = batch
-    first = source[:, 1].numpy()
-    np.testing.assert_array_equal(decoder_input[:, 1], first)
-    np.testing.assert_array_equal(labels[:, 0], first)
+    filled = int(tf.math.count_nonzero(source[:, 0]))
+    for side in (source, decoder_input, labels):
+        assert not np.any(side[filled:])
+    first = source[:filled, 1].numpy()
+    np.testing.assert_array_equal(decoder_input[:filled, 1], first)
+    np.testing.assert_array_equal(labels[:filled, 0], first)
     return [int(number) - len(SPECIAL) for number in first]
 
 
@@ -121,38 +124,41 @@ FIVE = [(1, 1), (1, 2), (2, 1), (5, 5), (3, 6)]
 TWO_BUCKETS = {"batch_size": 2, "length_buckets": 2}
 
 
-def test_buckets_by_hand():
-    buckets = make_buckets(examples_of(FIVE), **TWO_BUCKETS)
-    assert buckets.of_example.tolist() == [0, 0, 0, 1, 1]
-    assert buckets.shapes.tolist() == [[3, 3], [6, 7]]  # the longest source and the longest target of each
-    assert buckets.batch_count == 3  # two batches of two and one, and one of two
+def layout_of(lengths, batch_size=2, length_buckets=2):
+    layout = make_layout(examples_of(lengths), batch_size, length_buckets)
+    return [part.numpy().tolist() for part in layout]
+
+
+def test_a_layout_by_hand():
+    bucket_of, positions, shapes = layout_of(FIVE)
+    assert bucket_of == [0, 0, 0, 1, 1]
+    assert positions == [[0, 1], [2, -1], [3, 4]]  # of the first bucket two batches, the second filled up
+    assert shapes == [[2, 3, 3], [2, 3, 3], [2, 6, 7]]  # the longest source and the longest target of each bucket
 
 
 def test_one_bucket_holds_everything():
-    buckets = make_buckets(examples_of(FIVE), batch_size=2, length_buckets=1)
-    assert buckets.of_example.tolist() == [0] * 5
-    assert buckets.shapes.tolist() == [[6, 7]]
-    assert buckets.batch_count == 3
+    bucket_of, positions, shapes = layout_of(FIVE, length_buckets=1)
+    assert bucket_of == [0] * 5
+    assert positions == [[0, 1], [2, 3], [4, -1]]
+    assert shapes == [[2, 6, 7]] * 3
 
 
 def test_more_buckets_than_lengths_make_no_empty_bucket():
-    buckets = make_buckets(examples_of([(1, 1)] * 3 + [(4, 4)]), batch_size=2, length_buckets=10)
-    assert buckets.of_example.tolist() == [0, 0, 0, 1]
-    assert buckets.shapes.tolist() == [[2, 2], [5, 5]]
-    assert buckets.batch_count == 3
+    bucket_of, _, shapes = layout_of([(1, 1)] * 3 + [(4, 4)], length_buckets=10)
+    assert bucket_of == [0, 0, 0, 1]
+    assert shapes == [[2, 2, 2], [2, 2, 2], [1, 5, 5]]  # what never fills a batch is not filled up
 
 
 def test_a_short_half_and_a_long_half_are_kept_apart():
     # In one bucket, half of all numbers would be padding.
-    buckets = make_buckets(examples_of([(1, 1)] * 4 + [(9, 9)] * 4), **TWO_BUCKETS)
-    assert buckets.of_example.tolist() == [0] * 4 + [1] * 4
-    assert buckets.shapes.tolist() == [[2, 2], [10, 10]]
+    bucket_of, _, shapes = layout_of([(1, 1)] * 4 + [(9, 9)] * 4)
+    assert bucket_of == [0] * 4 + [1] * 4
+    assert shapes == [[2, 2, 2]] * 2 + [[2, 10, 10]] * 2
 
 
 def test_buckets_are_about_equal_in_size():
-    lengths = [(length, length) for length in range(1, 13)]  # twelve different lengths
-    buckets = make_buckets(examples_of(lengths), batch_size=2, length_buckets=4)
-    assert np.bincount(buckets.of_example).tolist() == [3, 3, 3, 3]
+    bucket_of, *_ = layout_of([(length, length) for length in range(1, 13)], length_buckets=4)
+    assert np.bincount(bucket_of).tolist() == [3, 3, 3, 3]
 
 
 # Batches
@@ -181,7 +187,8 @@ def test_padding_stands_on_the_right_and_nowhere_else():
             (decoder_input, examples.decoder_input),
             (labels, examples.labels),
         ):
-            for row, number in zip(padded.numpy().tolist(), numbers_in(batch), strict=True):
+            numbers = numbers_in(batch)
+            for row, number in zip(padded.numpy()[: len(numbers)].tolist(), numbers, strict=True):
                 tokens = rows[number].numpy().tolist()
                 assert PAD not in tokens
                 assert row == tokens + [PAD] * (len(row) - len(tokens))
@@ -211,7 +218,7 @@ def training_order(count, seed=11, **options):
 
 
 def test_a_pass_holds_each_example_once_and_the_next_has_another_order():
-    count = make_buckets(examples_of(TWENTY), **THREES).batch_count
+    count = len(make_layout(examples_of(TWENTY), **THREES).shapes)
     order = training_order(3 * count)
     passes = [order[:count], order[count : 2 * count], order[2 * count :]]
     for one_pass in passes:
@@ -230,7 +237,7 @@ def test_the_order_depends_on_the_seed_alone():
 
 def test_bucket_mates_change_from_pass_to_pass():
     # Otherwise each batch would be the same few examples for ever.
-    count = make_buckets(examples_of(TWENTY), **THREES).batch_count
+    count = len(make_layout(examples_of(TWENTY), **THREES).shapes)
     order = [frozenset(numbers) for numbers in training_order(2 * count)]
     assert set(order[:count]) != set(order[count:])
 

@@ -439,3 +439,29 @@ def test_a_learning_rate_that_comes_back_is_not_at_its_end(schedule):
     model = make_model(rate=schedule(), run_eagerly=True)
     for _ in range(2):
         fit(model)
+
+
+# XLA
+
+
+def test_under_xla_there_is_a_graph_for_each_shape_and_the_numbers_are_those_without():
+    short, long = toys.make_batch([[5], [6]], [[7], [8]]), toys.make_batch([[5, 6, 7], [6]], [[7, 8], [8, 8]])
+    losses = {}
+    for jit_compile in (False, True):
+        model = toys.make_model()
+        model.compile(keras.optimizers.SGD(0.08), jit_compile=jit_compile)
+        traced = []
+        step = model.train_step
+        model.train_step = lambda batch, step=step, traced=traced: traced.append(batch[1].shape) or step(batch)
+        history = model.fit(toys.dataset_of([short, long, short, long]), epochs=2, verbose=0)
+        losses[jit_compile] = history.history["loss"]
+        if jit_compile:
+            assert sorted(map(tuple, traced)) == [tuple(short[1].shape), tuple(long[1].shape)]
+    assert losses[True] == pytest.approx(losses[False], rel=1e-5)
+
+
+def test_a_row_of_padding_changes_nothing():
+    model, (inputs, labels) = toys.compiled_model(), toys.BATCHES[0]
+    filled = tf.nest.map_structure(lambda side: tf.pad(side, [[0, 3], [0, 0]]), (inputs, labels))
+    plain, with_rows = (model.evaluate(*batch, verbose=0, return_dict=True) for batch in ((inputs, labels), filled))
+    assert with_rows == pytest.approx(plain, rel=1e-6)

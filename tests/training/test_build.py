@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import toys
 
-from keras_seq2seq import Configuration, Decoder, InputError, keras
+from keras_seq2seq import Configuration, Decoder, InputError, encode_pairs, keras
 from keras_seq2seq.model.losses import SmoothedCrossentropy
 from keras_seq2seq.training.build import (
     build_compiled,
     build_model,
     build_optimizer,
     build_vocabularies,
+    decide_xla,
     default_loss,
     learning_rate,
 )
@@ -97,3 +98,33 @@ def test_the_halves_have_what_the_configuration_says():
     shared = build_model(Configuration(), toys.WORDS, toys.WORDS, 8)
     assert shared.decoder.embedding is shared.encoder.embedding
     assert isinstance(shared.decoder, Decoder) and shared.decoder.attention is None
+
+
+# XLA
+
+TEN = [("b c", "d e")] * 10  # of one shape
+
+
+def decided(updates, own_parts=False, pairs=TEN, **options):
+    config = toys.make_config(batch_size=4, length_buckets=2, **options)
+    return decide_xla(config, encode_pairs(pairs, toys.WORDS, toys.WORDS), updates, own_parts)
+
+
+def test_xla_compiles_a_run_that_is_long_enough_to_win(capsys):
+    assert not decided(599)
+    assert capsys.readouterr().out == ""
+    assert decided(600)
+    assert capsys.readouterr().out.startswith("XLA: compiles the training step for each of 1 shapes of a batch")
+    two_shapes = [*TEN, *[("b c d", "e")] * 10]
+    assert not decided(1199, pairs=two_shapes) and decided(1200, pairs=two_shapes)
+
+
+@pytest.mark.parametrize("option", [{"dropout": 0.1}, {"recurrent_dropout": 0.1}, {"deterministic": True}, {}], ids=str)
+def test_xla_keeps_away_from_dropout_from_fixed_bits_and_from_parts_of_ones_own(option):
+    own_parts = not option
+    assert not decided(100_000, own_parts, **option)
+    assert decided(1, own_parts, jit_compile="on", **option)  # whoever asks for it gets it
+
+
+def test_xla_can_be_switched_off():
+    assert not decided(100_000, jit_compile="off")
