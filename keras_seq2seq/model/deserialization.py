@@ -13,7 +13,6 @@ import h5py
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras
 from keras_seq2seq.layers import decoder, encoder  # noqa: F401 - registers the classes that a file may name
-from keras_seq2seq.model import schedules  # noqa: F401 - and one more
 from keras_seq2seq.model.losses import UnknownLoss
 from keras_seq2seq.serialization import build, known_name
 

@@ -69,7 +69,6 @@ class Configuration:
     layers: int = _option(1, "recurrent layers, one on top of the other, on both sides", least=1)
     residual: bool = _option(False, "add its input to a layer's output, from the second layer up")
     bidirectional: bool = _option(False, "let the encoder read from both ends")
-    reverse_source: bool = _option(False, "let the encoder read the source backwards")
     attention: str = _option("none", "let the decoder look at the source: Bahdanau's or Luong's", choices=ATTENTIONS)
     tie_embeddings: bool = _option(False, "project to the vocabulary by the decoder's embedding")
     source_embeddings: str | None = _option(None, "a word2vec or GloVe file to start embeddings from", shown="FILE")
@@ -86,11 +85,9 @@ class Configuration:
     clip_norm: float = _option(0.0, "scale gradients down to this global norm; 0: never", least=0)
     learning_rate_schedule: str = _option(
         "constant",
-        "inverse_sqrt: warm up, then fall with the inverse root of the updates; cosine: fall to 0 at the last one; "
-        "plateau: halve when --best stalls",
-        choices=("constant", "inverse_sqrt", "cosine", "plateau"),
+        "cosine: fall to 0 at the last update; plateau: halve when --best stalls",
+        choices=("constant", "cosine", "plateau"),
     )
-    warmup_updates: int = _option(400, "with inverse_sqrt: updates until --learning-rate is reached", least=1)
     plateau_patience: int = _option(3, "with plateau: epochs without a better value before halving", least=1)
     dropout: float = _option(0.0, "share of embeddings and layer outputs dropped out in training", least=0)
     recurrent_dropout: float = _option(0.0, "share of the state dropped out, the same at every step", least=0)
