@@ -16,11 +16,9 @@ from keras_seq2seq.keras_version import keras, keras_major
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16", "float64", "bfloat16", "float16")
 
 
-@contextlib.contextmanager
-def layers_of_precision(precision: str) -> Iterator[None]:
+def layers_of_precision(precision: str) -> contextlib.AbstractContextManager[None]:
     """Lets the layers made within compute in `precision`: `float32`, `bfloat16` or `float16`."""
-    with layers_of_policy(precision if precision == "float32" else f"mixed_{precision}"):
-        yield
+    return layers_of_policy(precision if precision == "float32" else f"mixed_{precision}")
 
 
 @contextlib.contextmanager

@@ -17,14 +17,13 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from keras_seq2seq import files
 from keras_seq2seq.data.batching import Examples
-from keras_seq2seq.data.vocabulary import Vocabulary
 from keras_seq2seq.keras_version import keras_major
 from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.tensorboard import figures, tables
 from keras_seq2seq.tensorboard.diagnostics import tokens_of
 
 POINTS = 5_000  # of an embedding in the projector, the most frequent tokens: more than one can tell apart there
-Seen = dict[str, np.ndarray]  # what `observing.look` returns
+Seen = dict[str, np.ndarray]  # what `diagnostics.look` returns
 
 
 def scalars(values: dict[str, float]) -> None:
@@ -108,14 +107,14 @@ def images(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
 def embeddings(model: Seq2Seq, examples: Examples, folder: Path) -> None:
     """Writes the embeddings for the projector, each token with how often training meets it, as tables in `folder`."""
     source, target = (getattr(half, "embedding", None) for half in (model.encoder, model.decoder))
-    sides: list[tuple[str, Any, Vocabulary, tf.Tensor]]
-    read, predicted = examples.source.flat_values, examples.decoder_input.flat_values
-    sides = [("source", source, model.source_vocabulary, read), ("target", target, model.target_vocabulary, predicted)]
-    sides = [side for side in sides if side[1] is not None]  # a half of one's own may do without
-    if source is target and source is not None:
-        sides = [("shared", source, model.source_vocabulary, tf.concat([read, predicted], axis=0))]
+    read, written = examples.source.flat_values, examples.decoder_input.flat_values
+    sides = [("source", source, model.source_vocabulary, read), ("target", target, model.target_vocabulary, written)]
+    if source is target:
+        sides = [("shared", source, model.source_vocabulary, tf.concat([read, written], axis=0))]
     config = ProjectorConfig()
     for name, layer, vocabulary, ids in sides:
+        if layer is None:  # a half of one's own may do without
+            continue
         counts = np.bincount(ids, minlength=len(vocabulary))
         points = list(zip(vocabulary.tokens, counts, strict=True))[:POINTS]
         lines = [f"{tables.visible(token)}\t{count}\n" for token, count in points]

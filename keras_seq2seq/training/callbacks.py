@@ -147,20 +147,16 @@ class SaveEachEpoch(keras.callbacks.Callback):
         save(self.model, self.run / LAST_FILE)
 
     def is_best(self, logs: dict[str, float]) -> bool:
-        """Compares with the best value so far and its loss, and keeps them in mind; NaN is worse than any number."""
+        """Compares value and loss with those of the best epoch so far, and remembers them; NaN is the worst number."""
         if self.metric is None:
             return True
-        sign, progress = -1 if self.metric.endswith("loss") else 1, self.model.progress
-
-        def rank(value: float, loss: float) -> list[tuple]:
-            return [(False,) if math.isnan(one) else (True, one) for one in (sign * value, -loss)]
-
         value = float(logs[self.metric])
         loss = float(logs.get("val_loss" if self.metric.startswith("val_") else "loss", math.nan))
-        best = (progress["best"], progress.get("best_loss", math.nan)) if "best" in progress else None
-        if best and rank(value, loss) <= rank(*best):
+        ranks: list = [value if _mode(self.metric) == "max" else -value, -loss]
+        ranks = [[False] if math.isnan(rank) else [True, rank] for rank in ranks]
+        if ranks <= self.model.progress.get("best", []):  # an empty list is below any other
             return False
-        progress.update(best=value, best_loss=loss)
+        self.model.progress["best"] = ranks
         return True
 
 
