@@ -45,7 +45,7 @@ def predict(arguments: Sequence[str]) -> None:
         "penalty",
     )
     parser.add_argument("--sample", action="store_true", help="draw answers instead of searching for the best")
-    parser.add_argument("--temperature", type=float, help="with --sample: below 1 bolder, above 1 wilder (default 1)")
+    parser.add_argument("--temperature", type=float, help="with --sample: below 1 favours likely tokens (default 1)")
     parser.add_argument("--top-k", type=int, help="with --sample: draw among the k likeliest tokens (default: all)")
     parser.add_argument("--seed", type=int, help="with --sample: same seed, same answers (default 0)")
     options = parser.parse_args(arguments)
@@ -71,11 +71,11 @@ def predict(arguments: Sequence[str]) -> None:
 
 
 def evaluate(arguments: Sequence[str]) -> None:
-    """Measures a model on a file of sources with their right answers."""
-    parser = _parser("evaluate", "Measure a model on test data: one pair a line: source, tab, right answer.")
+    """Measures a model on a file of sources with their references."""
+    parser = _parser("evaluate", "Measure a model on test data: one pair a line: source, tab, reference.")
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's folder or .keras file; default: the latest")
     parser.add_argument("--data", required=True, metavar="FILE", help="the test data")
-    parser.add_argument("--references", action="store_true", help="further columns of it are further right answers")
+    parser.add_argument("--references", action="store_true", help="further columns of it are further references")
     _add_search_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""What a saved file says of its model: checked against what is known here before anything is built or read.
+"""The description of a model in a saved file: checked against what is known here before anything is built or read.
 
 How parts are built out of a description is in `serialization`.
 """
@@ -118,7 +118,7 @@ def check_sizes(config: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
         half = half["config"]
         sizes = [half.get(name, 1) for name in ("vocabulary_size", "embedding_dim", "units", "num_layers")]
         if not all(isinstance(size, int) for size in sizes):
-            continue  # what is wrong there is said where the model is built
+            continue  # what is wrong there is reported where the model is built
         vocabulary_size, embedding_dim, units, num_layers = sizes
         # A cell of one's own need not have a matrix from state to state.
         recurrent = units**2 if isinstance(half.get("cell"), str) else units

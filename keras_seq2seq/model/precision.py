@@ -1,7 +1,7 @@
 """Mixed precision: layers that compute in 16 bits; weights, logits and loss stay float32 (Micikevicius et al., 2018).
 
 bfloat16 has the range of float32 and needs nothing more. float16 needs the loss scaled up, and the gradients down
-again, lest small ones become zero. Keras 2 does not save the scale it found: a resumed float16 run looks for it anew.
+again, or small ones would become zero. Keras 2 does not save the scale it found: a resumed float16 run looks for it anew.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ def layers_of_precision(precision: str) -> contextlib.AbstractContextManager[Non
 
 @contextlib.contextmanager
 def layers_of_policy(policy: str) -> Iterator[None]:
-    """Lets the layers made within have a policy of Keras: `float32`, `mixed_bfloat16` or `mixed_float16`, say.
+    """Lets the layers made within have a policy of Keras: `float32`, `mixed_bfloat16` or `mixed_float16`, for example.
 
     Raises:
         InputError: there is no such policy.

@@ -10,7 +10,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from keras_seq2seq import files
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, reason_of
 from keras_seq2seq.keras_version import keras_major, registered_part
 from keras_seq2seq.model.deserialization import check_optimizer, check_sizes, check_weights
 from keras_seq2seq.model.seq2seq import Seq2Seq
@@ -54,8 +54,7 @@ def load(path: str | os.PathLike) -> Seq2Seq:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except BROKEN as error:
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        broken = f"is not a whole .keras file; it may be cut short or of another kind ({reason})"
+        broken = f"is not a whole .keras file; it may be cut short or of another kind ({reason_of(error)})"
         raise InputError(f"{path}: {broken}") from error
 
 

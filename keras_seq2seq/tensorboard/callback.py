@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq2seq.data.batching import Examples
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, reason_of
 from keras_seq2seq.keras_version import keras
 from keras_seq2seq.model.train_step import updates_of
 from keras_seq2seq.tensorboard import summaries
@@ -51,7 +51,7 @@ class TensorBoard(keras.callbacks.Callback):
     tokens, padding not counted). By epoch: `epoch/...` of all that Keras reports, and `epoch/perplexity`.
 
     The other tabs, see `views`: the graph and the configuration at the start, all else after epochs 1, 2, 4, 8 and so
-    on (pictures after 1, 4, 16), and at the end. A view that fails says so in one line and is left out from then on;
+    on (pictures after 1, 4, 16), and at the end. A view that fails is reported in one line and left out from then on;
     training goes on.
 
     Args:
@@ -101,8 +101,7 @@ class TensorBoard(keras.callbacks.Callback):
                 return write(*arguments)
         except Exception as error:
             self.broken.add(view)
-            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-            print(f"\nTensorBoard goes on without {view}: {reason}")
+            print(f"\nTensorBoard goes on without {view}: {reason_of(error)}")
             return None
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -184,11 +183,10 @@ class TensorBoard(keras.callbacks.Callback):
 
     def scalars_by_epoch(self, values: dict[str, float]) -> None:
         """Writes what Keras reports of a split: training and validation under the same names, to share a chart."""
-        # A loss beyond 700 nats would overflow; the chart says as much as it can.
+        # A loss beyond 700 nats would overflow; the chart shows that limit instead.
         perplexity = math.exp(min(float(values["loss"]), 700.0))
-        summaries.scalars(
-            {**{f"epoch/{name}": float(value) for name, value in values.items()}, "epoch/perplexity": perplexity}
-        )
+        shown = {f"epoch/{name}": float(value) for name, value in values.items()}
+        summaries.scalars({**shown, "epoch/perplexity": perplexity})
 
     def observe(self) -> None:
         """Looks at the model, and writes all that there is to see but for the pictures."""

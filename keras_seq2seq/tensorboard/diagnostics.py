@@ -32,7 +32,7 @@ def named_parts(model: keras.Model) -> Iterator[tuple[str, Any]]:
         if isinstance(thing, keras.layers.Layer):
             seen.add(id(thing))
             yield "/".join(path), thing
-            # Keras 3 keeps a `kernel` as `_kernel`. Lists with such a name are its own books.
+            # Keras 3 keeps a `kernel` as `_kernel`. Lists with such a name are its internal records.
             for name, part in vars(thing).items():
                 if not (name.startswith("_") and isinstance(part, list | tuple | dict)):
                     yield from visit(part, (*path, name.strip("_")))

@@ -1,7 +1,7 @@
 """What a few sentences look like inside the model: a table for TensorBoard's Text tab, pictures for its Images tab.
 
 Pure functions from arrays and tokens. The pictures need matplotlib (`pip install 'keras_seq2seq[images]'`), and
-only its objects: no pyplot, so no window, no global figure and no quarrel with a notebook's own plots.
+only its objects: no pyplot, so no window, no global figure and no effect on a notebook's own plots.
 """
 
 import math
@@ -33,7 +33,7 @@ def positions(
     """Draws one number for each position of a padded batch, the right token in its cell, padding hatched.
 
     Args:
-        values: `(rows, time)`: the losses, say, or the probabilities of the right tokens.
+        values: `(rows, time)`: the losses, for example, or the probabilities of the right tokens.
         mask: `(rows, time)`: 1 where a position counts, 0 at padding.
         tokens: the right tokens of each row, as many as it has positions that count.
         sentences: what stands beside each row.
@@ -142,7 +142,7 @@ def _pixels(figure: "Figure") -> np.ndarray:
 
     canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
-        # A letter that the font lacks is drawn as a box; there is no need to say so in the midst of training.
+        # A letter that the font lacks is drawn as a box; a warning of it would only interrupt what training prints.
         warnings.simplefilter("ignore")
         canvas.draw()
     return np.array(canvas.buffer_rgba())

@@ -11,8 +11,6 @@ from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentro
 from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.tensorboard.diagnostics import named_parts
 
-GraphDef = tf.compat.v1.GraphDef
-
 
 def graph(model: Seq2Seq, examples: Examples) -> None:
     """Writes the graph of the loss of a few pairs by the default summary writer; its edges show the shapes."""
@@ -48,7 +46,7 @@ def readable(graph: Any, model: keras.Model) -> Any:
         while unique in names.values():
             unique = f"{name}_{len(names)}"
         names[node.name] = unique
-    result = GraphDef(versions=graph.versions, library=graph.library)
+    result = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
     functions: dict[str, str] = {}
     for node in nodes:
         copy = result.node.add()

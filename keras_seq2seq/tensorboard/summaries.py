@@ -22,7 +22,7 @@ from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.tensorboard import figures, tables
 from keras_seq2seq.tensorboard.diagnostics import tokens_of
 
-POINTS = 5_000  # of an embedding in the projector, the most frequent tokens: more than one can tell apart there
+POINTS = 5_000  # of an embedding in the projector, the most frequent tokens: more could not be told apart there
 Seen = dict[str, np.ndarray]  # what `diagnostics.look` returns
 
 
@@ -78,20 +78,17 @@ def images(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
         ImportError: matplotlib is not installed.
     """
     source, target = model.source_vocabulary, model.target_vocabulary
-    asked, answer = examples.pairs[0]
     kept, loss = seen["labels"] != 0, seen["loss"]
     labels = tokens_of(seen["labels"], kept, target)
     rows = (kept, labels, [source for source, _ in examples.pairs])
-    [read], [given] = (
-        tokens_of(seen[ids][:1], seen[ids][:1] != 0, vocabulary)
-        for ids, vocabulary in (("source", source), ("decoder_input", target))
-    )
+    read, *_ = tokens_of(seen["source"], seen["source"] != 0, source)
+    given, *_ = tokens_of(seen["decoder_input"], seen["decoder_input"] != 0, target)
     states = [
         (part, seen[part][0, : len(tokens)], tokens)
         for part, tokens in (("encoder", read), ("decoder", given))
         if part in seen
     ]
-    sentence = f"{asked} → {answer}"
+    sentence = " → ".join(examples.pairs[0])
     pictures = {
         "loss": figures.positions(loss, *rows, "loss of each reference token, in nats", math.log(len(target))),
         "probability": figures.positions(np.exp(-loss), *rows, "probability of each reference token", 1.0),

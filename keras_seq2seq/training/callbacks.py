@@ -152,11 +152,11 @@ class SaveEachEpoch(keras.callbacks.Callback):
             return True
         value = float(logs[self.metric])
         loss = float(logs.get("val_loss" if self.metric.startswith("val_") else "loss", math.nan))
-        ranks: list = [value if _mode(self.metric) == "max" else -value, -loss]
-        ranks = [[False] if math.isnan(rank) else [True, rank] for rank in ranks]
-        if ranks <= self.model.progress.get("best", []):  # an empty list is below any other
+        numbers = (value if _mode(self.metric) == "max" else -value, -loss)
+        rank = [[False] if math.isnan(number) else [True, number] for number in numbers]
+        if rank <= self.model.progress.get("best", []):  # the empty list ranks below all others
             return False
-        self.model.progress["best"] = ranks
+        self.model.progress["best"] = rank
         return True
 
 

@@ -40,7 +40,7 @@ def flag_of(name: str) -> str:
 class Configuration:
     """Everything a run depends on. The defaults are the notebook's model on the notebook's two pairs.
 
-    A field's metadata has its help text, its choices, the least value allowed, and what stands for a value in the help.
+    A field's metadata has its help text, its choices, the least value allowed, and its placeholder in the help.
 
     Raises:
         InputError: a value is out of range, not one of the choices, or contradicts another.

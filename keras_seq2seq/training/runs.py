@@ -123,7 +123,7 @@ def _differences(model: Seq2Seq, config: Configuration, data: dict[str, list], o
         if [count, digest] != now:
             changed = f"{count} pairs, now {now[0]}" if count != now[0] else f"other {count} pairs"
             differences.append(f"{name} data was {changed}")
-    before = model.progress.get("own", own)  # earlier versions did not say
+    before = model.progress["own"]
     for role in sorted({*before, *own}):
         was, now = before.get(role, []), own.get(role, [])
         # Cell and attention are saved with the model, and need not be given again.
