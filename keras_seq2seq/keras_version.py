@@ -83,7 +83,7 @@ def quiet_start() -> Iterator[None]:
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
         return
-    # Errors too: they reach Python as exceptions, and what is logged as one (no AVX-512, for example) is of no use to the user.
+    # Errors too: they reach Python as exceptions, and what is logged as one (no AVX-512, for example) needs no action.
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     sys.stderr.flush()
     terminal = os.dup(2)

@@ -131,7 +131,7 @@ def _parser(command: str, description: str) -> Parser:
 
 
 def _add_search_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--beam", type=int, metavar="N", help="beam search of this width; default: greedy")
+    parser.add_argument("--beam", dest="width", type=int, metavar="N", help="width of beam search; default: greedy")
     parser.add_argument("--length-penalty", type=float, help="with --beam: alpha of Wu et al. (default 0.6)")
 
 
@@ -187,13 +187,10 @@ def _load(run: str, keras: int | None, logs: str) -> "Seq2Seq":
 def _strategy(options: argparse.Namespace) -> "Strategy":
     from keras_seq2seq.model.decoding import GREEDY, Beam, Sampling
 
-    def given(**names: str) -> dict:
-        found = {name: getattr(options, option, None) for name, option in names.items()}
-        return {name: value for name, value in found.items() if value is not None}
-
-    drawing = given(temperature="temperature", top_k="top_k", seed="seed")
-    searching = given(width="beam", nbest="nbest", length_penalty="length_penalty")
-    if getattr(options, "sample", False):
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    drawing = {name: given[name] for name in ("temperature", "top_k", "seed") if name in given}
+    searching = {name: given[name] for name in ("width", "nbest", "length_penalty") if name in given}
+    if given.get("sample"):
         if searching:
             raise InputError("--sample does not go with --beam, --nbest or --length-penalty")
         return Sampling(**drawing)

@@ -144,13 +144,12 @@ def hold_out(pairs: list[Pair], share: float, unit: str) -> tuple[list[Pair], li
     """
     from keras_seq2seq.data.vocabulary import tokens_of  # needs TensorFlow, which reading a file does not
 
-    check_pairs(pairs)
-    digests = [
-        hashlib.sha256("\0".join(tokens).encode()) for tokens in tokens_of([source for source, _ in pairs], unit)
-    ]
-    held_out = [int(digest.hexdigest()[:8], 16) / 16**8 < share for digest in digests]
-    train = [pair for pair, held in zip(pairs, held_out, strict=True) if not held]
-    valid = [pair for pair, held in zip(pairs, held_out, strict=True) if held]
+    train: list[Pair] = []
+    valid: list[Pair] = []
+    for pair, tokens in zip(pairs, tokens_of([source for source, _ in pairs], unit), strict=True):
+        digest = hashlib.sha256("\0".join(tokens).encode()).hexdigest()
+        held_out = int(digest[:8], 16) / 16**8 < share
+        (valid if held_out else train).append(pair)
     if share and not (train and valid):
         raise InputError(f"--valid-share {share} of {len(pairs)} pairs leaves one side empty; use another share")
     return train, valid

@@ -1,7 +1,8 @@
 """Mixed precision: layers that compute in 16 bits; weights, logits and loss stay float32 (Micikevicius et al., 2018).
 
 bfloat16 has the range of float32 and needs nothing more. float16 needs the loss scaled up, and the gradients down
-again, or small ones would become zero. Keras 2 does not save the scale it found: a resumed float16 run looks for it anew.
+again, or small ones would become zero. Keras 2 does not save the scale that it found: a resumed float16 run looks for
+it anew.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ def layers_of_policy(policy: str) -> Iterator[None]:
     Raises:
         InputError: there is no such policy.
     """
-    before = keras.mixed_precision.global_policy() if keras_major() == 2 else keras.config.dtype_policy()
+    before = keras.mixed_precision.global_policy()
     if policy not in POLICIES:
         raise InputError(f"its policy is {policy!r}; expected one of: {', '.join(POLICIES)}")
     keras.mixed_precision.set_global_policy(policy)

@@ -58,8 +58,7 @@ def readable(graph: Any, model: keras.Model) -> Any:
         # A loop's condition and body are boxes of their own.
         for role, value in copy.attr.items():
             if value.func.name:
-                function = functions.setdefault(value.func.name, f"{copy.name}_{role}".replace("/", "_"))
-                value.func.name = function
+                value.func.name = functions.setdefault(value.func.name, f"{copy.name}_{role}".replace("/", "_"))
     for function in result.library.function:
         function.signature.name = functions.get(function.signature.name, function.signature.name)
     return result
