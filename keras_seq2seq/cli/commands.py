@@ -158,7 +158,7 @@ def _lines(path: str | None) -> Iterator[list[str]]:
     """Yields the lines of a file or of standard input (None) in batches, as they come.
 
     Raises:
-        InputError: a line holds a tab, so more than a text; the lines before it have been handed on.
+        InputError: a line holds a tab, so more than a text; the lines before it have been yielded.
     """
     number = 0
     for batch in files.batches(path, BATCH):

@@ -45,7 +45,7 @@ COMMANDS = {"train": train, "predict": commands.predict, "evaluate": commands.ev
 def run_command(command: Callable[..., None], arguments: Sequence[str], **options: str) -> int:
     """Runs one command and turns what went wrong into one line on stderr and an exit code."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever called us
+        if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the process lives
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has all letters

@@ -35,7 +35,7 @@ class DecoderContract(Protocol):
         """Computes once for each source what does not change over the steps, such as projected keys.
 
         Args:
-            state: what the encoder left.
+            state: the encoder's final state.
             memory: `(batch, source_time, size)`.
             memory_mask: `(batch, source_time)` bool, true at tokens.
 

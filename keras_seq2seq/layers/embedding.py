@@ -32,7 +32,7 @@ class RecurrentHalf(SameOnBothKeras, keras.Model):
         cell: `simple_rnn`, `gru`, `lstm`; a cell, which every layer gets a copy of; or a registered function or class
             that makes one of a number of units.
         num_layers: recurrent layers, one on top of the other.
-        residual: add its input to what a layer puts out, from the second layer up.
+        residual: add its input to a layer's output, from the second layer up.
         dropout: share of the embeddings and of the layers' outputs that is dropped out in training.
         recurrent_dropout: share of the state that is, the same at every step.
         embedding_stddev: standard deviation of the embeddings at the start; 0: Glorot-uniform, as in the notebook.

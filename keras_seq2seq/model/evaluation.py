@@ -1,5 +1,6 @@
 """How good the answers are: error rates over sentences and over tokens, where several answers may be right."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -61,8 +62,7 @@ def overlap_scores(answers: Sequence[str], references: Sequence[Sequence[str]]) 
         from sacrebleu import BLEU, CHRF
     except ImportError:
         return {}
-    most = max(len(choices) for choices in references)
-    streams: Any = [[choices[i] if i < len(choices) else None for choices in references] for i in range(most)]
+    streams: Any = [list(stream) for stream in itertools.zip_longest(*references)]
     results: dict[str, float | str] = {}
     # `force` keeps it from warning of texts that are cut into tokens already.
     for name, metric in (("bleu", BLEU(force=True)), ("chrf", CHRF())):

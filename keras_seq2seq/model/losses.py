@@ -47,7 +47,7 @@ class SmoothedCrossentropy(keras.losses.Loss):
 
 
 class UnknownLoss:
-    """Stands for the loss of a loaded model that is not known here: without it, the model answers but is not trained.
+    """In place of a loaded model's loss that is not known here: the model can answer, but not be trained.
 
     Args:
         reason: why it is not known.

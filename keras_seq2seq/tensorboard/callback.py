@@ -1,4 +1,4 @@
-"""What TensorBoard shows, and when: scalars as training goes on, and now and then a look into the model.
+"""What TensorBoard shows, and when: scalars during training, and now and then diagnostics of the model.
 
 Keras's own callback counts batches anew in each process, and on Keras 3 draws no graph and finds no embedding. Here
 every point stands at the model's own update counter, so a resumed run goes on along the same axis, on both Keras.
@@ -50,8 +50,8 @@ class TensorBoard(keras.callbacks.Callback):
     `update/gradient_norm` (before clipping), `update/learning_rate` and `update/tokens_per_second` (source and label
     tokens, padding not counted). By epoch: `epoch/...` of all that Keras reports, and `epoch/perplexity`.
 
-    The other tabs, see `views`: the graph and the configuration at the start, all else after epochs 1, 2, 4, 8 and so
-    on (pictures after 1, 4, 16), and at the end. A view that fails is reported in one line and left out from then on;
+    The other tabs, see `summaries`: the graph and the configuration at the start, all else after epochs 1, 2, 4, 8 and
+    so on (images after 1, 4, 16), and at the end. A view that fails is reported in one line and left out from then on;
     training goes on.
 
     Args:
@@ -189,19 +189,19 @@ class TensorBoard(keras.callbacks.Callback):
         summaries.scalars({**shown, "epoch/perplexity": perplexity})
 
     def observe(self) -> None:
-        """Looks at the model, and writes all that there is to see but for the pictures."""
+        """Writes all diagnostics of the model but for the images."""
         self.observed_at = self.update
         share = self.attempt("exact match", "train", exact_match, self.model, self.examples.first(SAMPLE))
         if share is not None:
             self.attempt("exact match", "train", summaries.scalars, {"epoch/exact_match": share})
         self.attempt("embeddings", "train", summaries.embeddings, self.model, self.examples, self.run / "train")
-        self.seen = self.attempt("a look into the model", "train", look, self.model, self.shown)
+        self.seen = self.attempt("diagnostics", "train", look, self.model, self.shown)
         if self.seen is not None:
             self.attempt("histograms", "train", summaries.histograms, self.seen)
             self.attempt("sentences", self.split, summaries.sentences, self.seen, self.model, self.shown)
 
     def draw(self) -> None:
-        """Draws what the last look saw."""
+        """Draws the images of the last diagnostics."""
         self.drawn_at = self.update
         if self.seen is not None:
             self.attempt("images", self.split, summaries.images, self.seen, self.model, self.shown)

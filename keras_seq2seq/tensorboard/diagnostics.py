@@ -1,4 +1,4 @@
-"""What there is to see of a model on a few pairs: losses, answers, hidden states, weights and gradients.
+"""Diagnostics of a model on a few pairs: losses, answers, hidden states, weights and gradients.
 
 All of it runs eagerly, operation by operation. Five pairs take a fraction of a second that way; tracing a graph for
 them would take longer than the whole training of the notebook's two pairs.
@@ -52,7 +52,7 @@ def named_weights(model: keras.Model) -> dict[str, Any]:
 
 
 def look(model: Seq2Seq, examples: Examples) -> dict[str, np.ndarray]:
-    """Returns all there is to see of a model on a few pairs.
+    """Returns all diagnostics of a model on a few pairs.
 
     Args:
         model: it is not changed.

@@ -1,4 +1,4 @@
-"""What happens between the updates: printing the notebook's tensors, stopping early, and saving."""
+"""Callbacks of a run: printing the notebook's tensors, stopping early, and saving."""
 
 import contextlib
 import math
@@ -84,11 +84,11 @@ class Remembering(keras.callbacks.Callback):
 
 
 class EarlyStopping(Remembering, keras.callbacks.EarlyStopping):
-    """Keras's own, with a memory."""
+    """Keras's own; its counters outlast a stop."""
 
 
 class HalveOnPlateau(Remembering, keras.callbacks.ReduceLROnPlateau):
-    """Keras's own, with a memory. The learning rate itself is saved with the optimizer."""
+    """Keras's own; its counters outlast a stop. The learning rate itself is saved with the optimizer."""
 
 
 @contextlib.contextmanager

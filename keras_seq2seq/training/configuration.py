@@ -17,7 +17,7 @@ CELLS = ("simple_rnn", "gru", "lstm")
 ATTENTIONS = ("none", "additive", "dot")
 PRECISIONS = ("float32", "bfloat16", "float16")
 INITIALIZERS = ("glorot_uniform", "orthogonal")
-PRESETS = Path(__file__).with_name("presets")  # of the recommended ones, by name
+PRESETS = Path(__file__).with_name("presets")  # the configurations that come with the package
 
 
 def _option(default: Any, help: str, choices: tuple[str, ...] = (), least: float | None = None, shown: str = "") -> Any:
@@ -203,7 +203,7 @@ class Configuration:
 
 # The notebook's own run: its optimizer, its 100 updates.
 PUBLISHED = Configuration(as_published=True, adam_epsilon=1e-8)
-# A first real corpus. The README's section "Your own data" has the measurements behind these values.
+# A first real corpus. The measurements behind these values are in docs/results.md.
 SMALL = Configuration(**json.loads((PRESETS / "small.json").read_text(encoding="utf-8")))
 
 

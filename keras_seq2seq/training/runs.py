@@ -1,4 +1,4 @@
-"""The folder of a run: a new one, or one to go on with, where all that counts has to be the same."""
+"""The folder of a run: a new one, or one to resume with the same configuration, data and parts."""
 
 import dataclasses
 import datetime
