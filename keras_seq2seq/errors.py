@@ -16,6 +16,11 @@ def is_utf8(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
+def reason_of(error: Exception) -> str:
+    """Returns the first line of an error's message, or else its class."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
 def suggest(name: str, valid: Iterable[str]) -> str:
     """Returns "did you mean ...?" for a near miss, and always the list of what is valid."""
     valid = list(valid)

@@ -1,4 +1,4 @@
-"""Lines in, lines out: files, pipes and people at a keyboard, without losing or half-writing anything."""
+"""Reading and writing lines, of files, pipes and a terminal: none is lost, and no file is half written."""
 
 import codecs
 import contextlib
@@ -16,17 +16,16 @@ CHUNK = 2**20  # the most bytes read at once
 
 
 def batches(path: str | os.PathLike | None, most: int) -> Iterator[list[str]]:
-    """Yields the lines of a UTF-8 file, or of standard input (None), as they come, without their line ends.
+    """Yields the lines of a UTF-8 file, or of standard input (None), as they arrive, without their line ends.
 
-    One slow line through a pipe is handed on at once, a fast stream in full batches. A person at a keyboard sees a
-    prompt.
+    A single line through a pipe is yielded at once, a fast stream in full batches. A terminal shows a prompt.
 
     Args:
         path: the file.
         most: lines in a batch.
 
     Raises:
-        InputError: it cannot be read, or a line is not UTF-8; the lines before it have been handed on.
+        InputError: it cannot be read, or a line is not UTF-8; the lines before it have been yielded.
     """
     number = 0
     for lines in _arriving(path):
@@ -60,7 +59,7 @@ def lines_of(path: str | os.PathLike) -> Iterator[str]:
 
 
 def _arriving(path: str | os.PathLike | None) -> Iterator[list[bytes]]:
-    """Yields what has come so far, cut into lines; it waits only where nothing has."""
+    """Yields the lines that have arrived so far; it waits only where there are none."""
     if path is None and sys.stdin is None:
         raise InputError("there is no standard input; give texts or --input")
     prompt = "> " if path is None and sys.stdin.isatty() else ""
@@ -88,7 +87,7 @@ def _arriving(path: str | os.PathLike | None) -> Iterator[list[bytes]]:
 def replaced(path: str | os.PathLike) -> Iterator[Path]:
     """Yields another name in the same folder; what is written there takes the place of `path` when all went well.
 
-    Whoever looks, and whatever stops us half-way, there is either the old file or folder, or the new one.
+    At any moment, and wherever the program is stopped, there is either the old file or folder, or the new one.
     """
     path = Path(path)
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}.unfinished{path.suffix}")

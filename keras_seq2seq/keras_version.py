@@ -83,7 +83,7 @@ def quiet_start() -> Iterator[None]:
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
         return
-    # Errors too: they reach Python as exceptions, and what is logged as one (no AVX-512, say) concerns nobody.
+    # Errors too: they reach Python as exceptions, and what is logged as one (no AVX-512, for example) needs no action.
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     sys.stderr.flush()
     terminal = os.dup(2)
@@ -179,25 +179,22 @@ class SameOnBothKeras:
 class OtherBackend(InputError, ImportError):
     """Keras does not run on TensorFlow here."""
 
-    def __init__(self, backend: str) -> None:
-        super().__init__(
-            f"keras_seq2seq needs Keras on TensorFlow, but Keras runs on {backend} here: unset KERAS_BACKEND "
-            "or set it to tensorflow"
-        )
-
 
 def _import_keras() -> Any:
     if keras_major() == 2:
         import tf_keras
 
         return tf_keras
-    # Looked at before the import, which fails by itself where that backend is not installed.
-    if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
-        raise OtherBackend(os.environ["KERAS_BACKEND"])
-    import keras
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend == "tensorflow":  # the import fails by itself where another one is not installed
+        import keras
 
-    if keras.backend.backend() != "tensorflow":
-        raise OtherBackend(keras.backend.backend())
+        backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise OtherBackend(
+            f"keras_seq2seq needs Keras on TensorFlow, but Keras runs on {backend} here: unset KERAS_BACKEND "
+            "or set it to tensorflow"
+        )
     return keras
 
 

@@ -1,4 +1,4 @@
-"""Parts as plain data, and parts out of data that may come from anybody's file.
+"""Parts as plain data, and parts out of data that may come from anyone's file.
 
 Nothing in a description decides which class, function or module is taken. Keras's own deserialization imports whatever
 module a description names; here a description only chooses from a list of names, or from what the program has
@@ -9,7 +9,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, reason_of
 from keras_seq2seq.keras_version import keras, registered_name, registered_part
 
 KNOWN = {
@@ -62,8 +62,7 @@ def build(described: Any, *kinds: type, role: str = "part", **further: Any) -> A
     Raises:
         InputError: it is not known here, of another kind, or cannot be made with these options.
     """
-    if not isinstance(described, Mapping):
-        raise InputError(f"its {role} is not described as Keras does it")
+    described = described if isinstance(described, Mapping) else {}
     name, registered = described.get("class_name"), described.get("registered_name")
     if "config" not in described and registered is not None and not kinds:
         return registered_part(registered)
@@ -79,8 +78,7 @@ def build(described: Any, *kinds: type, role: str = "part", **further: Any) -> A
     try:
         return known(**options, **further)
     except (TypeError, ValueError) as error:
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise InputError(f"its {role} {known.__name__} cannot be made ({reason})") from None
+        raise InputError(f"its {role} {known.__name__} cannot be made ({reason_of(error)})") from None
 
 
 def _value(value: Any, role: str) -> Any:

@@ -45,7 +45,7 @@ def predict(arguments: Sequence[str]) -> None:
         "penalty",
     )
     parser.add_argument("--sample", action="store_true", help="draw answers instead of searching for the best")
-    parser.add_argument("--temperature", type=float, help="with --sample: below 1 bolder, above 1 wilder (default 1)")
+    parser.add_argument("--temperature", type=float, help="with --sample: below 1 favours likely tokens (default 1)")
     parser.add_argument("--top-k", type=int, help="with --sample: draw among the k likeliest tokens (default: all)")
     parser.add_argument("--seed", type=int, help="with --sample: same seed, same answers (default 0)")
     options = parser.parse_args(arguments)
@@ -71,11 +71,11 @@ def predict(arguments: Sequence[str]) -> None:
 
 
 def evaluate(arguments: Sequence[str]) -> None:
-    """Measures a model on a file of sources with their right answers."""
-    parser = _parser("evaluate", "Measure a model on test data: one pair a line: source, tab, right answer.")
+    """Measures a model on a file of sources with their references."""
+    parser = _parser("evaluate", "Measure a model on test data: one pair a line: source, tab, reference.")
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's folder or .keras file; default: the latest")
     parser.add_argument("--data", required=True, metavar="FILE", help="the test data")
-    parser.add_argument("--references", action="store_true", help="further columns of it are further right answers")
+    parser.add_argument("--references", action="store_true", help="further columns of it are further references")
     _add_search_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
@@ -131,7 +131,7 @@ def _parser(command: str, description: str) -> Parser:
 
 
 def _add_search_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--beam", type=int, metavar="N", help="beam search of this width; default: greedy")
+    parser.add_argument("--beam", dest="width", type=int, metavar="N", help="width of beam search; default: greedy")
     parser.add_argument("--length-penalty", type=float, help="with --beam: alpha of Wu et al. (default 0.6)")
 
 
@@ -158,7 +158,7 @@ def _lines(path: str | None) -> Iterator[list[str]]:
     """Yields the lines of a file or of standard input (None) in batches, as they come.
 
     Raises:
-        InputError: a line holds a tab, so more than a text; the lines before it have been handed on.
+        InputError: a line holds a tab, so more than a text; the lines before it have been yielded.
     """
     number = 0
     for batch in files.batches(path, BATCH):
@@ -187,13 +187,10 @@ def _load(run: str, keras: int | None, logs: str) -> "Seq2Seq":
 def _strategy(options: argparse.Namespace) -> "Strategy":
     from keras_seq2seq.model.decoding import GREEDY, Beam, Sampling
 
-    def given(**names: str) -> dict:
-        found = {name: getattr(options, option, None) for name, option in names.items()}
-        return {name: value for name, value in found.items() if value is not None}
-
-    drawing = given(temperature="temperature", top_k="top_k", seed="seed")
-    searching = given(width="beam", nbest="nbest", length_penalty="length_penalty")
-    if getattr(options, "sample", False):
+    given = {name: value for name, value in vars(options).items() if value is not None}
+    drawing = {name: given[name] for name in ("temperature", "top_k", "seed") if name in given}
+    searching = {name: given[name] for name in ("width", "nbest", "length_penalty") if name in given}
+    if given.get("sample"):
         if searching:
             raise InputError("--sample does not go with --beam, --nbest or --length-penalty")
         return Sampling(**drawing)

@@ -45,7 +45,7 @@ COMMANDS = {"train": train, "predict": commands.predict, "evaluate": commands.ev
 def run_command(command: Callable[..., None], arguments: Sequence[str], **options: str) -> int:
     """Runs one command and turns what went wrong into one line on stderr and an exit code."""
     for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever called us
+        if getattr(sys, name) is None:  # closed by the caller
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - for as long as the process lives
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has all letters
@@ -56,12 +56,12 @@ def run_command(command: Callable[..., None], arguments: Sequence[str], **option
         print(f"error: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        # TensorFlow's half-done operations would go on to complain, once they are cleared away.
+        # TensorFlow's interrupted operations would log errors of their own when they are garbage-collected.
         logging.getLogger("tensorflow").setLevel(logging.CRITICAL)
         print("error: stopped by Ctrl-C", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output (`head`, say) has had enough. Python must not try to flush the rest.
+        # The reader of our output (`head`, for example) has closed the pipe: Python must not flush the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         print(f"error: {error.strerror or error}", file=sys.stderr)

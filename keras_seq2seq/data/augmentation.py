@@ -1,9 +1,9 @@
 """More training pairs out of the ones there are: two pairs that share a stretch are spliced together there.
 
-For languages written about as they are spoken, and whatever else is covered in the order in which it is read: what a
-letter becomes hangs on its neighbours, so where two words have three letters in common that become the same phones,
-the beginning of one and the end of the other make a new word with its phones. A model that has met the parts of a word
-in many surroundings finds them again in a new compound. The idea is Andreas's ("Good-enough compositional data
+For spelling and pronunciation, and other tasks where the target follows the source from left to right: what a
+letter becomes depends on its neighbours, so where two words have three letters in common that become the same phones,
+the beginning of one and the end of the other make a new word with its phones. A model that has seen the parts of a word
+in many contexts recognises them in a new compound. The idea is Andreas's ("Good-enough compositional data
 augmentation", 2020), the alignment that of joint-sequence models (Bisani and Ney, 2008; Jiampojamarn et al., 2007).
 """
 
@@ -19,7 +19,7 @@ Tokens = Sequence[str]
 Aligned = list[tuple[str, tuple[str, ...]]]  # each source token with the target tokens it becomes
 
 MOST = 3  # target tokens that one source token may become
-PASSES = 4  # over all pairs; more of them change next to nothing
+PASSES = 4  # over all pairs; more of them change hardly anything
 SHARED = 3  # source tokens that both pairs have in common where they are spliced
 
 

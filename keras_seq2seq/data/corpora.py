@@ -21,18 +21,60 @@ NOTEBOOK: list[Pair] = [
 ]
 
 
-def _columns(path: str | os.PathLike) -> Iterator[tuple[str, list[str]]]:
-    """Yields where a line stands, for messages, and what stands between its tabs; blank lines are passed over.
+def read_pairs(path: str | os.PathLike) -> list[Pair]:
+    """Reads one pair a line: source, tab, target. Blank lines are passed over.
 
     Raises:
-        InputError: the file cannot be read, is not UTF-8, or has no other lines.
+        InputError: the file cannot be read, or a line does not have exactly two sides with text.
     """
-    filled = ((number, line) for number, line in enumerate(lines_of(path), start=1) if line.strip())
-    first = next(filled, None)
-    if first is None:
+    hint = "keep the source's and the target's column (`cut -f1,2` for the first two)"
+    return [(source, targets[0]) for source, targets in _rows(path, hint)]
+
+
+def read_references(path: str | os.PathLike, further: bool = False) -> dict[str, list[str]]:
+    """Reads test data: source, tab, reference. A source may come back on a later line with another reference.
+
+    Args:
+        path: the file.
+        further: take further columns for further references.
+
+    Raises:
+        InputError: the file cannot be read, or a line does not have these columns, or an empty one.
+    """
+    references: dict[str, list[str]] = {}
+    hint = "with --references further columns are further references"
+    for source, targets in _rows(path, hint, further):
+        known = references.setdefault(source, [])
+        known += dict.fromkeys(target for target in targets if target not in known)
+    return references
+
+
+def _rows(path: str | os.PathLike, hint: str, further: bool = False) -> Iterator[tuple[str, list[str]]]:
+    """Yields the source and the targets of each line; blank lines are passed over.
+
+    Args:
+        path: the file.
+        hint: what to do where a line has more than one target.
+        further: whether it may.
+
+    Raises:
+        InputError: the file cannot be read, is not UTF-8, has no other lines, or one with other columns.
+    """
+    empty = True
+    for number, line in enumerate(lines_of(path), start=1):
+        if not line.strip():
+            continue
+        empty = False
+        source, *targets = columns = line.split("\t")
+        if not targets or (len(targets) > 1 and not further):
+            wanted = "expected source, tab, target" + (f"; {hint}" if targets else "")
+            raise InputError(f"{path}, line {number}: {_seen(columns)}; {wanted}")
+        for name, side in zip(("source", *["target"] * len(targets)), columns, strict=True):
+            if not side.strip():
+                raise InputError(f"{path}, line {number}: the {name} is empty; give it text or remove the line")
+        yield source, targets
+    if empty:
         raise InputError(f"{path}: is empty; expected one pair a line: source, tab, target")
-    for number, line in itertools.chain([first], filled):
-        yield f"{path}, line {number}", line.split("\t")
 
 
 def _seen(columns: list[str]) -> str:
@@ -40,47 +82,6 @@ def _seen(columns: list[str]) -> str:
     shown = [repr(column if len(column) <= 20 else column[:20] + "...") for column in columns[:5]]
     more = ["..."] if len(columns) > 5 else []
     return f"{len(columns)} column{'s' * (len(columns) > 1)} ({', '.join(shown + more)})"
-
-
-def read_pairs(path: str | os.PathLike) -> list[Pair]:
-    """Reads one pair a line: source, tab, target. Blank lines are passed over.
-
-    Raises:
-        InputError: the file cannot be read, or a line does not have exactly two sides with text.
-    """
-    pairs = []
-    for place, sides in _columns(path):
-        if len(sides) != 2:
-            keep = "; keep the source's and the target's column (`cut -f1,2` for the first two)"
-            raise InputError(f"{place}: {_seen(sides)}; expected source, tab, target{keep if len(sides) > 2 else ''}")
-        for name, side in zip(("source", "target"), sides, strict=True):
-            if not side.strip():
-                raise InputError(f"{place}: the {name} is empty; give it text or remove the line")
-        pairs.append((sides[0], sides[1]))
-    return pairs
-
-
-def read_references(path: str | os.PathLike, further: bool = False) -> dict[str, list[str]]:
-    """Reads test data: source, tab, right answer. A source may come back on a later line with another answer.
-
-    Args:
-        path: the file.
-        further: take further columns for further right answers.
-
-    Raises:
-        InputError: the file cannot be read, or a line does not have these columns, or an empty one.
-    """
-    references: dict[str, list[str]] = {}
-    for place, columns in _columns(path):
-        source, *targets = columns
-        if not targets or (len(targets) > 1 and not further):
-            hint = "; with --references further columns are further answers" if targets else ""
-            raise InputError(f"{place}: {_seen(columns)}; expected source, tab, answer{hint}")
-        if not source.strip() or not all(target.strip() for target in targets):
-            raise InputError(f"{place}: a side is empty; give it text or remove the line")
-        known = references.setdefault(source, [])
-        known += dict.fromkeys(target for target in targets if target not in known)
-    return references
 
 
 def chatterbot() -> list[Pair]:
@@ -143,13 +144,12 @@ def hold_out(pairs: list[Pair], share: float, unit: str) -> tuple[list[Pair], li
     """
     from keras_seq2seq.data.vocabulary import tokens_of  # needs TensorFlow, which reading a file does not
 
-    check_pairs(pairs)
-    digests = [
-        hashlib.sha256("\0".join(tokens).encode()) for tokens in tokens_of([source for source, _ in pairs], unit)
-    ]
-    held_out = [int(digest.hexdigest()[:8], 16) / 16**8 < share for digest in digests]
-    train = [pair for pair, held in zip(pairs, held_out, strict=True) if not held]
-    valid = [pair for pair, held in zip(pairs, held_out, strict=True) if held]
+    train: list[Pair] = []
+    valid: list[Pair] = []
+    for pair, tokens in zip(pairs, tokens_of([source for source, _ in pairs], unit), strict=True):
+        digest = hashlib.sha256("\0".join(tokens).encode()).hexdigest()
+        held_out = int(digest[:8], 16) / 16**8 < share
+        (valid if held_out else train).append(pair)
     if share and not (train and valid):
         raise InputError(f"--valid-share {share} of {len(pairs)} pairs leaves one side empty; use another share")
     return train, valid

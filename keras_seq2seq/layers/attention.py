@@ -1,6 +1,6 @@
 """Attention: at each step the decoder weighs the source's tokens again; padding weighs nothing.
 
-An attention of your own derives from `Attention` and says how a query fits a key: see `score`.
+An attention of your own derives from `Attention` and computes how well a query fits a key: see `score`.
 """
 
 from typing import Any

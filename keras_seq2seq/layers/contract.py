@@ -32,10 +32,10 @@ class DecoderContract(Protocol):
     """Turns target ids into logits of the next ones: a `keras.Model` or layer."""
 
     def prepare(self, state: State, memory: tf.Tensor, memory_mask: tf.Tensor) -> tuple[State, Any]:
-        """Computes once for each source what does not change over the steps: projected keys, say.
+        """Computes once for each source what does not change over the steps, such as projected keys.
 
         Args:
-            state: what the encoder left.
+            state: the encoder's final state.
             memory: `(batch, source_time, size)`.
             memory_mask: `(batch, source_time)` bool, true at tokens.
 

@@ -1,4 +1,4 @@
-"""Dropout whose random numbers go on where a stopped run left off."""
+"""Dropout whose random numbers continue where a stopped run left off."""
 
 import zlib
 from typing import Any

@@ -15,20 +15,6 @@ SIZES = ("vocabulary_size", "embedding_dim", "units", "num_layers")
 SHARES = ("dropout", "recurrent_dropout")
 
 
-def embedding_layer(vocabulary_size: int, embedding_dim: int, stddev: float) -> keras.layers.Embedding:
-    """Makes a `mask_zero` embedding.
-
-    Keras's own start, uniform within 0.05, is so small that a tanh network learns from it only slowly.
-
-    Args:
-        vocabulary_size: number of ids, `<pad>` (0) included.
-        embedding_dim: size of an embedding.
-        stddev: it starts from a normal distribution this wide, or where that is 0 Glorot-uniform, as in the notebook.
-    """
-    start = keras.initializers.RandomNormal(stddev=stddev) if stddev else "glorot_uniform"
-    return keras.layers.Embedding(vocabulary_size, embedding_dim, embeddings_initializer=start, mask_zero=True)
-
-
 def layer_name(part: str, number: int) -> str:
     """Returns the attribute that holds a part of a recurrent layer: `rnn`, `rnn_2`, `rnn_3`, ...
 
@@ -47,10 +33,10 @@ class RecurrentHalf(SameOnBothKeras, keras.Model):
         cell: `simple_rnn`, `gru`, `lstm`; a cell, which every layer gets a copy of; or a registered function or class
             that makes one of a number of units.
         num_layers: recurrent layers, one on top of the other.
-        residual: add its input to what a layer puts out, from the second layer up.
+        residual: add its input to a layer's output, from the second layer up.
         dropout: share of the embeddings and of the layers' outputs that is dropped out in training.
         recurrent_dropout: share of the state that is, the same at every step.
-        embedding_stddev: see `embedding_layer`.
+        embedding_stddev: standard deviation of the embeddings at the start; 0: Glorot-uniform, as in the notebook.
         recurrent_initializer: start of the recurrent kernels of cells by name.
         trainable_embedding: whether to train the embedding.
         seed: of the dropouts.
@@ -96,11 +82,14 @@ class RecurrentHalf(SameOnBothKeras, keras.Model):
                 setattr(self, layer_name("dropout", number), Dropout(dropout, seed, stream))
 
     def own_embedding(self) -> keras.layers.Embedding:
-        """Makes the embedding."""
-        own = self.arguments
-        embedding = embedding_layer(own.vocabulary_size, own.embedding_dim, own.embedding_stddev)
-        embedding.trainable = own.trainable_embedding
-        return embedding
+        """Makes the embedding, which masks padding.
+
+        Keras's own start, uniform within 0.05, is so small that a tanh network learns from it only slowly.
+        """
+        own, stddev = self.arguments, self.arguments.embedding_stddev
+        start = keras.initializers.RandomNormal(stddev=stddev) if stddev else "glorot_uniform"
+        options = {"embeddings_initializer": start, "mask_zero": True, "trainable": own.trainable_embedding}
+        return keras.layers.Embedding(own.vocabulary_size, own.embedding_dim, **options)
 
     def own_rnn(self, part: str, number: int) -> keras.layers.RNN:
         """Makes a recurrent layer and keeps it under its `layer_name`."""

@@ -26,7 +26,6 @@ class Encoder(RecurrentHalf):
     Args:
         vocabulary_size: number of source ids.
         bidirectional: whether to read from both ends.
-        reverse_source: whether to read the source backwards (Sutskever et al., 2014).
         arguments: see `RecurrentHalf`.
 
     Call arguments:
@@ -42,11 +41,9 @@ class Encoder(RecurrentHalf):
 
     side = "encoder"
 
-    def __init__(
-        self, vocabulary_size: int, *, bidirectional: bool = False, reverse_source: bool = False, **arguments: Any
-    ) -> None:
+    def __init__(self, vocabulary_size: int, *, bidirectional: bool = False, **arguments: Any) -> None:
         super().__init__(vocabulary_size, **arguments)
-        self.arguments.bidirectional, self.arguments.reverse_source = bidirectional, reverse_source
+        self.arguments.bidirectional = bidirectional
         self.embedding = self.own_embedding()
         for number in range(self.arguments.num_layers):
             rnn = self.own_rnn("rnn", number)
@@ -65,8 +62,6 @@ class Encoder(RecurrentHalf):
                 return rows._replace(ids=reverse(rows.ids))
             return tf.reverse_sequence(rows, lengths, seq_axis=1)
 
-        if own.reverse_source:
-            source = reverse(source)
         mask = self.embedding.compute_mask(source)
         inputs, state = self.embed(source, training), []
         for number in range(own.num_layers):
@@ -84,4 +79,4 @@ class Encoder(RecurrentHalf):
             if own.residual and number:
                 outputs += inputs
             inputs = self.drop_out(layer_name("dropout", number), outputs, training)
-        return (reverse(inputs) if own.reverse_source else inputs), state
+        return inputs, state

@@ -1,4 +1,4 @@
-"""What a saved file says of its model: checked against what is known here before anything is built or read.
+"""The description of a model in a saved file: checked against what is known here before anything is built or read.
 
 How parts are built out of a description is in `serialization`.
 """
@@ -13,7 +13,6 @@ import h5py
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras
 from keras_seq2seq.layers import decoder, encoder  # noqa: F401 - registers the classes that a file may name
-from keras_seq2seq.model import schedules  # noqa: F401 - and one more
 from keras_seq2seq.model.losses import UnknownLoss
 from keras_seq2seq.serialization import build, known_name
 
@@ -119,7 +118,7 @@ def check_sizes(config: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
         half = half["config"]
         sizes = [half.get(name, 1) for name in ("vocabulary_size", "embedding_dim", "units", "num_layers")]
         if not all(isinstance(size, int) for size in sizes):
-            continue  # what is wrong there is said where the model is built
+            continue  # what is wrong there is reported where the model is built
         vocabulary_size, embedding_dim, units, num_layers = sizes
         # A cell of one's own need not have a matrix from state to state.
         recurrent = units**2 if isinstance(half.get("cell"), str) else units

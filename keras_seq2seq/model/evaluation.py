@@ -1,5 +1,6 @@
 """How good the answers are: error rates over sentences and over tokens, where several answers may be right."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -30,7 +31,7 @@ def edit_distances(answers: Sequence[list[str]], references: Sequence[list[str]]
 
 
 def error_rates(answers: Sequence[list[str]], references: Sequence[Sequence[list[str]]]) -> dict[str, float]:
-    """Holds answers against their references, as the SIGMORPHON and CMUdict scorers do.
+    """Compares answers with their references, as the SIGMORPHON and CMUdict scorers do.
 
     Args:
         answers: the tokens of each answer.
@@ -40,13 +41,9 @@ def error_rates(answers: Sequence[list[str]], references: Sequence[Sequence[list
         `exact_match`: share of answers that equal a reference; `word_error_rate`: the share that does not, in
         percent; `token_error_rate`: edit distances over lengths of the nearest references, summed, in percent.
     """
-    owners = [number for number, choices in enumerate(references) for _ in choices]
-    flat = [reference for choices in references for reference in choices]
-    nearest = [(math.inf, 0)] * len(answers)
-    for owner, reference, distance in zip(
-        owners, flat, edit_distances([answers[o] for o in owners], flat), strict=True
-    ):
-        nearest[owner] = min(nearest[owner], (distance, len(reference)))
+    repeated = [answer for answer, choices in zip(answers, references, strict=True) for _ in choices]
+    distances = iter(edit_distances(repeated, [reference for choices in references for reference in choices]))
+    nearest = [min((next(distances), len(reference)) for reference in choices) for choices in references]
     wrong = sum(distance > 0 for distance, _ in nearest)
     errors, length = (sum(column) for column in zip(*nearest, strict=True))
     return {
@@ -65,8 +62,7 @@ def overlap_scores(answers: Sequence[str], references: Sequence[Sequence[str]]) 
         from sacrebleu import BLEU, CHRF
     except ImportError:
         return {}
-    most = max(len(choices) for choices in references)
-    streams: Any = [[choices[i] if i < len(choices) else None for choices in references] for i in range(most)]
+    streams: Any = [list(stream) for stream in itertools.zip_longest(*references)]
     results: dict[str, float | str] = {}
     # `force` keeps it from warning of texts that are cut into tokens already.
     for name, metric in (("bleu", BLEU(force=True)), ("chrf", CHRF())):
@@ -76,11 +72,11 @@ def overlap_scores(answers: Sequence[str], references: Sequence[Sequence[str]]) 
 
 
 def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strategy = GREEDY) -> dict[str, float | str]:
-    """Measures a model on sources with one or more right answers.
+    """Measures a model on sources with one or more references.
 
     Args:
         model: a trained model.
-        references: each source with its right answers.
+        references: each source with its references.
         strategy: how to decode.
 
     Returns:

@@ -31,10 +31,8 @@ def export(model: Seq2Seq, folder: str | os.PathLike, beam: Beam = Beam(width=5,
     if os.path.lexists(folder):
         raise InputError(f"{folder}: exists already; give a new folder")
     module = tf.Module()
-    # What the graphs use has to hang on the module, or it is not written along.
-    module.weights = [
-        getattr(weight, "value", weight) if not isinstance(weight, tf.Variable) else weight for weight in model.weights
-    ]
+    # What the graphs use has to be an attribute of the module, or it is not saved. Keras 3 wraps the variables.
+    module.weights = [weight if isinstance(weight, tf.Variable) else weight.value for weight in model.weights]
     module.tables = [model.source_vocabulary.table, model.target_vocabulary.table]
     text = [tf.TensorSpec([None], tf.string, name="texts")]
 

@@ -24,29 +24,14 @@ def token_crossentropy(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
 
 
-def smoothed_crossentropy(labels: tf.Tensor, logits: tf.Tensor, smoothing: float) -> tf.Tensor:
-    """Returns the cross-entropy with labels that leave `smoothing` to all tokens alike (Szegedy et al., 2016).
-
-    The same as Keras's `CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)` of one-hot labels.
-
-    Args:
-        labels: `(batch, time)` integer ids.
-        logits: `(batch, time, vocabulary)` float32.
-        smoothing: from 0 to 1.
-
-    Returns:
-        `(batch, time)` float32, padding not yet masked.
-    """
-    evenly = -tf.reduce_mean(tf.nn.log_softmax(logits), axis=-1)
-    return (1.0 - smoothing) * token_crossentropy(labels, logits) + smoothing * evenly
-
-
 @keras.utils.register_keras_serializable("keras_seq2seq")
 class SmoothedCrossentropy(keras.losses.Loss):
-    """`smoothed_crossentropy` as a loss of Keras, for `compile`: it is saved with the model.
+    """The cross-entropy of labels that leave a share to all tokens alike (Szegedy et al., 2016), for `compile`.
+
+    The same as Keras's `CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)` of one-hot labels.
 
     Args:
-        label_smoothing: from 0 to 1.
+        label_smoothing: that share, from 0 to 1.
     """
 
     def __init__(self, label_smoothing: float, name: str = "smoothed_crossentropy", **options: Any) -> None:
@@ -54,14 +39,15 @@ class SmoothedCrossentropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        return smoothed_crossentropy(y_true, y_pred, self.label_smoothing)
+        evenly = -tf.reduce_mean(tf.nn.log_softmax(y_pred), axis=-1)
+        return (1.0 - self.label_smoothing) * token_crossentropy(y_true, y_pred) + self.label_smoothing * evenly
 
     def get_config(self) -> dict[str, Any]:
         return {"label_smoothing": self.label_smoothing}
 
 
 class UnknownLoss:
-    """Stands for the loss of a loaded model that is not known here: without it, the model answers but is not trained.
+    """In place of a loaded model's loss that is not known here: the model can answer, but not be trained.
 
     Args:
         reason: why it is not known.

@@ -1,4 +1,4 @@
-"""Metrics of one's own, by the ways of Keras: names, functions and objects, over tokens that are no padding."""
+"""The user's metrics, as Keras takes them: names, functions or objects; over the tokens that are not padding."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,7 +1,8 @@
 """Mixed precision: layers that compute in 16 bits; weights, logits and loss stay float32 (Micikevicius et al., 2018).
 
 bfloat16 has the range of float32 and needs nothing more. float16 needs the loss scaled up, and the gradients down
-again, lest small ones become zero. Keras 2 does not save the scale it found: a resumed float16 run looks for it anew.
+again, or small ones would become zero. Keras 2 does not save the scale that it found: a resumed float16 run looks for
+it anew.
 """
 
 import contextlib
@@ -16,21 +17,19 @@ from keras_seq2seq.keras_version import keras, keras_major
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16", "float64", "bfloat16", "float16")
 
 
-@contextlib.contextmanager
-def layers_of_precision(precision: str) -> Iterator[None]:
+def layers_of_precision(precision: str) -> contextlib.AbstractContextManager[None]:
     """Lets the layers made within compute in `precision`: `float32`, `bfloat16` or `float16`."""
-    with layers_of_policy(precision if precision == "float32" else f"mixed_{precision}"):
-        yield
+    return layers_of_policy(precision if precision == "float32" else f"mixed_{precision}")
 
 
 @contextlib.contextmanager
 def layers_of_policy(policy: str) -> Iterator[None]:
-    """Lets the layers made within have a policy of Keras: `float32`, `mixed_bfloat16` or `mixed_float16`, say.
+    """Lets the layers made within have a policy of Keras: `float32`, `mixed_bfloat16` or `mixed_float16`, for example.
 
     Raises:
         InputError: there is no such policy.
     """
-    before = keras.mixed_precision.global_policy() if keras_major() == 2 else keras.config.dtype_policy()
+    before = keras.mixed_precision.global_policy()
     if policy not in POLICIES:
         raise InputError(f"its policy is {policy!r}; expected one of: {', '.join(POLICIES)}")
     keras.mixed_precision.set_global_policy(policy)

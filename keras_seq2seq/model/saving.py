@@ -6,12 +6,11 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
 
 import tensorflow as tf
 
 from keras_seq2seq import files
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, reason_of
 from keras_seq2seq.keras_version import keras_major, registered_part
 from keras_seq2seq.model.deserialization import check_optimizer, check_sizes, check_weights
 from keras_seq2seq.model.seq2seq import Seq2Seq
@@ -48,56 +47,38 @@ def load(path: str | os.PathLike) -> Seq2Seq:
     path = Path(path)
     if path.is_dir():
         path = path / MODEL_FILE
-    description, version, weights = _parts(path)
     try:
-        return _built(description, weights, version.startswith("2.") == (keras_major() == 2))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from None
-
-
-def _parts(path: Path) -> tuple[dict[str, Any], str, bytes]:
-    """Returns the description of the model, the version of Keras that wrote it, and the file of its weights."""
-    try:
-        most = LARGEST_RATIO * path.stat().st_size
-        with zipfile.ZipFile(path) as archive:
-            if sum(part.file_size for part in archive.infolist()) > most:
-                raise InputError(f"{path}: unpacks to more than {LARGEST_RATIO} times its size; it is none of ours")
-            description = json.loads(archive.read("config.json"))
-            version = json.loads(archive.read("metadata.json"))["keras_version"]
-            weights = archive.read("model.weights.h5")
+        return _read(path)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; give a run's folder or a .keras file") from None
-    except InputError:
-        raise
-    except BROKEN:
-        raise InputError(f"{path}: is not a whole .keras file; it may be cut short or of another kind") from None
-    if not isinstance(description, dict) or not isinstance(version, str):
-        raise InputError(f"{path}: is not a whole .keras file; its description is none")
-    return description, version, weights
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except BROKEN as error:
+        broken = f"is not a whole .keras file; it may be cut short or of another kind ({reason_of(error)})"
+        raise InputError(f"{path}: {broken}") from error
 
 
-def _built(description: dict[str, Any], weights: bytes, same_keras: bool) -> Seq2Seq:
-    """Builds the model that is described, with its optimizer if it comes from the same Keras, and reads its weights."""
+def _read(path: Path) -> Seq2Seq:
+    """Builds the model that a file describes, with its optimizer if it comes from the same Keras; reads its weights."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(part.file_size for part in archive.infolist()) > LARGEST_RATIO * path.stat().st_size:
+            raise InputError(f"unpacks to more than {LARGEST_RATIO} times its size; it is none of ours")
+        description = json.loads(archive.read("config.json"))
+        version = json.loads(archive.read("metadata.json"))["keras_version"]
+        weights = archive.read("model.weights.h5")
     registered = description.get("registered_name")
     model_class = registered_part(registered) if isinstance(registered, str) and ">" in registered else None
     if not isinstance(model_class, type) or not issubclass(model_class, Seq2Seq):
         raise InputError(f"holds another kind of model ({description.get('class_name')}), not ours")
     config, training = description.get("config", {}), description.get("compile_config")
-    try:
-        shapes = check_weights(weights)
-        check_sizes(config, shapes)
-        model = model_class.from_config(config)
-        if same_keras and training:
-            model.compile_from_config(training)
-            check_optimizer(len(model.optimizer.variables), shapes)
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, "model.weights.h5")
-            file.write_bytes(weights)
-            model.load_weights(file)
-    except InputError:
-        raise
-    except BROKEN as error:
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        message = f"is not a whole .keras file; it does not hold the model that it describes ({reason})"
-        raise InputError(message) from error
+    shapes = check_weights(weights)
+    check_sizes(config, shapes)
+    model = model_class.from_config(config)
+    if training and version.startswith("2.") == (keras_major() == 2):
+        model.compile_from_config(training)
+        check_optimizer(len(model.optimizer.variables), shapes)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model.weights.h5")
+        file.write_bytes(weights)
+        model.load_weights(file)
     return model

@@ -1,4 +1,4 @@
-"""Scheduled sampling: in training, too, the decoder sometimes reads what it generated itself (Bengio et al., 2015)."""
+"""Scheduled sampling: in training, the decoder sometimes reads its own tokens (Bengio et al., 2015)."""
 
 from collections.abc import Callable, Sequence
 
@@ -36,7 +36,7 @@ def mix_in_own_tokens(
 
     Args:
         decoder_input: `(batch, time)` int32 ids; the start token and padding stay as they are.
-        state: what the encoder left, a flat list of `(batch, units)`.
+        state: from the decoder's `prepare`, a flat list of `(batch, units)`.
         step: the decoder's: see `decoding.Task`.
         probability: of taking the model's own token.
         coin: maps a shape to numbers drawn evenly from 0 to 1.

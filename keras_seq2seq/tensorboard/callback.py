@@ -1,4 +1,4 @@
-"""What TensorBoard shows, and when: scalars as training goes on, and now and then a look into the model.
+"""What TensorBoard shows, and when: scalars during training, and now and then diagnostics of the model.
 
 Keras's own callback counts batches anew in each process, and on Keras 3 draws no graph and finds no embedding. Here
 every point stands at the model's own update counter, so a resumed run goes on along the same axis, on both Keras.
@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq2seq.data.batching import Examples
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, reason_of
 from keras_seq2seq.keras_version import keras
 from keras_seq2seq.model.train_step import updates_of
 from keras_seq2seq.tensorboard import summaries
@@ -50,8 +50,8 @@ class TensorBoard(keras.callbacks.Callback):
     `update/gradient_norm` (before clipping), `update/learning_rate` and `update/tokens_per_second` (source and label
     tokens, padding not counted). By epoch: `epoch/...` of all that Keras reports, and `epoch/perplexity`.
 
-    The other tabs, see `views`: the graph and the configuration at the start, all else after epochs 1, 2, 4, 8 and so
-    on (pictures after 1, 4, 16), and at the end. A view that fails says so in one line and is left out from then on;
+    The other tabs, see `summaries`: the graph and the configuration at the start, all else after epochs 1, 2, 4, 8 and
+    so on (images after 1, 4, 16), and at the end. A view that fails is reported in one line and left out from then on;
     training goes on.
 
     Args:
@@ -101,8 +101,7 @@ class TensorBoard(keras.callbacks.Callback):
                 return write(*arguments)
         except Exception as error:
             self.broken.add(view)
-            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-            print(f"\nTensorBoard goes on without {view}: {reason}")
+            print(f"\nTensorBoard goes on without {view}: {reason_of(error)}")
             return None
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -184,26 +183,25 @@ class TensorBoard(keras.callbacks.Callback):
 
     def scalars_by_epoch(self, values: dict[str, float]) -> None:
         """Writes what Keras reports of a split: training and validation under the same names, to share a chart."""
-        # A loss beyond 700 nats would overflow; the chart says as much as it can.
+        # A loss beyond 700 nats would overflow; the chart shows that limit instead.
         perplexity = math.exp(min(float(values["loss"]), 700.0))
-        summaries.scalars(
-            {**{f"epoch/{name}": float(value) for name, value in values.items()}, "epoch/perplexity": perplexity}
-        )
+        shown = {f"epoch/{name}": float(value) for name, value in values.items()}
+        summaries.scalars({**shown, "epoch/perplexity": perplexity})
 
     def observe(self) -> None:
-        """Looks at the model, and writes all that there is to see but for the pictures."""
+        """Writes all diagnostics of the model but for the images."""
         self.observed_at = self.update
         share = self.attempt("exact match", "train", exact_match, self.model, self.examples.first(SAMPLE))
         if share is not None:
             self.attempt("exact match", "train", summaries.scalars, {"epoch/exact_match": share})
         self.attempt("embeddings", "train", summaries.embeddings, self.model, self.examples, self.run / "train")
-        self.seen = self.attempt("a look into the model", "train", look, self.model, self.shown)
+        self.seen = self.attempt("diagnostics", "train", look, self.model, self.shown)
         if self.seen is not None:
             self.attempt("histograms", "train", summaries.histograms, self.seen)
             self.attempt("sentences", self.split, summaries.sentences, self.seen, self.model, self.shown)
 
     def draw(self) -> None:
-        """Draws what the last look saw."""
+        """Draws the images of the last diagnostics."""
         self.drawn_at = self.update
         if self.seen is not None:
             self.attempt("images", self.split, summaries.images, self.seen, self.model, self.shown)

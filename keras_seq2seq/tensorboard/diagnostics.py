@@ -1,4 +1,4 @@
-"""What there is to see of a model on a few pairs: losses, answers, hidden states, weights and gradients.
+"""Diagnostics of a model on a few pairs: losses, answers, hidden states, weights and gradients.
 
 All of it runs eagerly, operation by operation. Five pairs take a fraction of a second that way; tracing a graph for
 them would take longer than the whole training of the notebook's two pairs.
@@ -32,7 +32,7 @@ def named_parts(model: keras.Model) -> Iterator[tuple[str, Any]]:
         if isinstance(thing, keras.layers.Layer):
             seen.add(id(thing))
             yield "/".join(path), thing
-            # Keras 3 keeps a `kernel` as `_kernel`. Lists with such a name are its own books.
+            # Keras 3 keeps a `kernel` as `_kernel`. Lists with such a name are its internal records.
             for name, part in vars(thing).items():
                 if not (name.startswith("_") and isinstance(part, list | tuple | dict)):
                     yield from visit(part, (*path, name.strip("_")))
@@ -52,7 +52,7 @@ def named_weights(model: keras.Model) -> dict[str, Any]:
 
 
 def look(model: Seq2Seq, examples: Examples) -> dict[str, np.ndarray]:
-    """Returns all there is to see of a model on a few pairs.
+    """Returns all diagnostics of a model on a few pairs.
 
     Args:
         model: it is not changed.

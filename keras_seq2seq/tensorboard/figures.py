@@ -1,7 +1,7 @@
 """What a few sentences look like inside the model: a table for TensorBoard's Text tab, pictures for its Images tab.
 
 Pure functions from arrays and tokens. The pictures need matplotlib (`pip install 'keras_seq2seq[images]'`), and
-only its objects: no pyplot, so no window, no global figure and no quarrel with a notebook's own plots.
+only its objects: no pyplot, so no window, no global figure and no effect on a notebook's own plots.
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy as np
 from keras_seq2seq.tensorboard.tables import visible
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+    from matplotlib.axis import XAxis, YAxis
     from matplotlib.figure import Figure
 
 LONGEST = 60  # characters of a sentence in a title or beside a row
@@ -33,7 +33,7 @@ def positions(
     """Draws one number for each position of a padded batch, the right token in its cell, padding hatched.
 
     Args:
-        values: `(rows, time)`: the losses, say, or the probabilities of the right tokens.
+        values: `(rows, time)`: the losses, for example, or the probabilities of the right tokens.
         mask: `(rows, time)`: 1 where a position counts, 0 at padding.
         tokens: the right tokens of each row, as many as it has positions that count.
         sentences: what stands beside each row.
@@ -80,7 +80,7 @@ def hidden_states(parts: Sequence[tuple[str, np.ndarray, Sequence[str]]], senten
         figure.subplots(1, len(parts), squeeze=False, gridspec_kw=grid)[0], parts, strict=True
     ):
         image = axes.imshow(states.T, cmap="RdBu", vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
-        _token_axis(axes, "x", tokens)
+        _token_axis(axes.xaxis, tokens)
         axes.set_xlabel(name)
     figure.axes[0].set_ylabel("unit")
     figure.colorbar(image, ax=figure.axes)
@@ -103,8 +103,8 @@ def attention(weights: np.ndarray, source: Sequence[str], target: Sequence[str],
     figure = _figure(2.5 + 0.4 * len(source), 1.7 + 0.35 * len(target))
     axes = figure.subplots(gridspec_kw=_margins(figure, left=1.3, bottom=1.2, top=0.4))
     figure.colorbar(axes.imshow(weights, cmap="viridis", vmin=0, vmax=1, aspect="auto"), ax=axes)
-    _token_axis(axes, "x", source)
-    _token_axis(axes, "y", target)
+    _token_axis(axes.xaxis, source)
+    _token_axis(axes.yaxis, target)
     axes.set(xlabel="source", ylabel="target")
     axes.set_title(_short(sentence, LONGEST), **PLAIN)
     return _pixels(figure)
@@ -124,14 +124,12 @@ def _margins(figure: "Figure", left: float, bottom: float, top: float) -> dict[s
     return {"left": left / width, "bottom": bottom / height, "top": 1 - top / height, "right": 1 - 0.3 / width}
 
 
-def _token_axis(axes: "Axes", which: str, tokens: Sequence[str]) -> None:
+def _token_axis(axis: "XAxis | YAxis", tokens: Sequence[str]) -> None:
     step = math.ceil(len(tokens) / READABLE)
     places = range(0, len(tokens), step)
     labels = [_short(tokens[place], 12) for place in places]
-    if which == "x":
-        axes.set_xticks(places, labels, rotation=90 if max(map(len, labels), default=0) > 2 else 0, **PLAIN)
-    else:
-        axes.set_yticks(places, labels, **PLAIN)
+    upright = axis.axis_name == "x" and max(map(len, labels), default=0) > 2
+    axis.set_ticks(places, labels, rotation=90 if upright else 0, **PLAIN)
 
 
 def _short(text: str, longest: int) -> str:
@@ -144,7 +142,7 @@ def _pixels(figure: "Figure") -> np.ndarray:
 
     canvas = FigureCanvasAgg(figure)
     with warnings.catch_warnings():
-        # A letter that the font lacks is drawn as a box; there is no need to say so in the midst of training.
+        # A letter that the font lacks is drawn as a box; a warning of it would only interrupt what training prints.
         warnings.simplefilter("ignore")
         canvas.draw()
     return np.array(canvas.buffer_rgba())

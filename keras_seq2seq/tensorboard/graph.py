@@ -11,8 +11,6 @@ from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentro
 from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.tensorboard.diagnostics import named_parts
 
-GraphDef = tf.compat.v1.GraphDef
-
 
 def graph(model: Seq2Seq, examples: Examples) -> None:
     """Writes the graph of the loss of a few pairs by the default summary writer; its edges show the shapes."""
@@ -48,7 +46,7 @@ def readable(graph: Any, model: keras.Model) -> Any:
         while unique in names.values():
             unique = f"{name}_{len(names)}"
         names[node.name] = unique
-    result = GraphDef(versions=graph.versions, library=graph.library)
+    result = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
     functions: dict[str, str] = {}
     for node in nodes:
         copy = result.node.add()
@@ -60,8 +58,7 @@ def readable(graph: Any, model: keras.Model) -> Any:
         # A loop's condition and body are boxes of their own.
         for role, value in copy.attr.items():
             if value.func.name:
-                function = functions.setdefault(value.func.name, f"{copy.name}_{role}".replace("/", "_"))
-                value.func.name = function
+                value.func.name = functions.setdefault(value.func.name, f"{copy.name}_{role}".replace("/", "_"))
     for function in result.library.function:
         function.signature.name = functions.get(function.signature.name, function.signature.name)
     return result

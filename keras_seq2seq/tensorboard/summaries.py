@@ -17,14 +17,13 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
 from keras_seq2seq import files
 from keras_seq2seq.data.batching import Examples
-from keras_seq2seq.data.vocabulary import Vocabulary
 from keras_seq2seq.keras_version import keras_major
 from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.tensorboard import figures, tables
 from keras_seq2seq.tensorboard.diagnostics import tokens_of
 
-POINTS = 5_000  # of an embedding in the projector, the most frequent tokens: more than one can tell apart there
-Seen = dict[str, np.ndarray]  # what `observing.look` returns
+POINTS = 5_000  # of an embedding in the projector, the most frequent tokens: more could not be told apart there
+Seen = dict[str, np.ndarray]  # what `diagnostics.look` returns
 
 
 def scalars(values: dict[str, float]) -> None:
@@ -79,20 +78,17 @@ def images(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
         ImportError: matplotlib is not installed.
     """
     source, target = model.source_vocabulary, model.target_vocabulary
-    asked, answer = examples.pairs[0]
     kept, loss = seen["labels"] != 0, seen["loss"]
     labels = tokens_of(seen["labels"], kept, target)
     rows = (kept, labels, [source for source, _ in examples.pairs])
-    [read], [given] = (
-        tokens_of(seen[ids][:1], seen[ids][:1] != 0, vocabulary)
-        for ids, vocabulary in (("source", source), ("decoder_input", target))
-    )
+    read, *_ = tokens_of(seen["source"], seen["source"] != 0, source)
+    given, *_ = tokens_of(seen["decoder_input"], seen["decoder_input"] != 0, target)
     states = [
         (part, seen[part][0, : len(tokens)], tokens)
         for part, tokens in (("encoder", read), ("decoder", given))
         if part in seen
     ]
-    sentence = f"{asked} → {answer}"
+    sentence = " → ".join(examples.pairs[0])
     pictures = {
         "loss": figures.positions(loss, *rows, "loss of each reference token, in nats", math.log(len(target))),
         "probability": figures.positions(np.exp(-loss), *rows, "probability of each reference token", 1.0),
@@ -108,14 +104,14 @@ def images(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
 def embeddings(model: Seq2Seq, examples: Examples, folder: Path) -> None:
     """Writes the embeddings for the projector, each token with how often training meets it, as tables in `folder`."""
     source, target = (getattr(half, "embedding", None) for half in (model.encoder, model.decoder))
-    sides: list[tuple[str, Any, Vocabulary, tf.Tensor]]
-    read, predicted = examples.source.flat_values, examples.decoder_input.flat_values
-    sides = [("source", source, model.source_vocabulary, read), ("target", target, model.target_vocabulary, predicted)]
-    sides = [side for side in sides if side[1] is not None]  # a half of one's own may do without
-    if source is target and source is not None:
-        sides = [("shared", source, model.source_vocabulary, tf.concat([read, predicted], axis=0))]
+    read, written = examples.source.flat_values, examples.decoder_input.flat_values
+    sides = [("source", source, model.source_vocabulary, read), ("target", target, model.target_vocabulary, written)]
+    if source is target:
+        sides = [("shared", source, model.source_vocabulary, tf.concat([read, written], axis=0))]
     config = ProjectorConfig()
     for name, layer, vocabulary, ids in sides:
+        if layer is None:  # a half of one's own may do without
+            continue
         counts = np.bincount(ids, minlength=len(vocabulary))
         points = list(zip(vocabulary.tokens, counts, strict=True))[:POINTS]
         lines = [f"{tables.visible(token)}\t{count}\n" for token, count in points]

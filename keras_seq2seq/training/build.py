@@ -19,7 +19,6 @@ from keras_seq2seq.layers.encoder import Encoder
 from keras_seq2seq.layers.recurrent import CellChoice
 from keras_seq2seq.model.losses import SmoothedCrossentropy
 from keras_seq2seq.model.precision import layers_of_precision, optimizer_for
-from keras_seq2seq.model.schedules import InverseSquareRoot
 from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.training.configuration import Configuration
 
@@ -82,7 +81,6 @@ def build_model(
         encoder = Encoder(
             len(source_vocabulary),
             bidirectional=config.bidirectional,
-            reverse_source=config.reverse_source,
             trainable_embedding=not frozen[0],
             name="encoder",
             **both,
@@ -176,8 +174,6 @@ def learning_rate(config: Configuration, updates: int) -> float | keras.optimize
         config: of the run.
         updates: in the whole run.
     """
-    if config.learning_rate_schedule == "inverse_sqrt":
-        return InverseSquareRoot(config.learning_rate, config.warmup_updates)
     if config.learning_rate_schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(config.learning_rate, updates)
     return config.learning_rate

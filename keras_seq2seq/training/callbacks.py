@@ -1,4 +1,4 @@
-"""What happens between the updates: printing the notebook's tensors, stopping early, and saving."""
+"""Callbacks of a run: printing the notebook's tensors, stopping early, and saving."""
 
 import contextlib
 import math
@@ -84,11 +84,11 @@ class Remembering(keras.callbacks.Callback):
 
 
 class EarlyStopping(Remembering, keras.callbacks.EarlyStopping):
-    """Keras's own, with a memory."""
+    """Keras's own; its counters outlast a stop."""
 
 
 class HalveOnPlateau(Remembering, keras.callbacks.ReduceLROnPlateau):
-    """Keras's own, with a memory. The learning rate itself is saved with the optimizer."""
+    """Keras's own; its counters outlast a stop. The learning rate itself is saved with the optimizer."""
 
 
 @contextlib.contextmanager
@@ -147,20 +147,16 @@ class SaveEachEpoch(keras.callbacks.Callback):
         save(self.model, self.run / LAST_FILE)
 
     def is_best(self, logs: dict[str, float]) -> bool:
-        """Compares with the best value so far and its loss, and keeps them in mind; NaN is worse than any number."""
+        """Compares value and loss with those of the best epoch so far, and remembers them; NaN is the worst number."""
         if self.metric is None:
             return True
-        sign, progress = -1 if self.metric.endswith("loss") else 1, self.model.progress
-
-        def rank(value: float, loss: float) -> list[tuple]:
-            return [(False,) if math.isnan(one) else (True, one) for one in (sign * value, -loss)]
-
         value = float(logs[self.metric])
         loss = float(logs.get("val_loss" if self.metric.startswith("val_") else "loss", math.nan))
-        best = (progress["best"], progress.get("best_loss", math.nan)) if "best" in progress else None
-        if best and rank(value, loss) <= rank(*best):
+        numbers = (value if _mode(self.metric) == "max" else -value, -loss)
+        rank = [[False] if math.isnan(number) else [True, number] for number in numbers]
+        if rank <= self.model.progress.get("best", []):  # the empty list ranks below all others
             return False
-        progress.update(best=value, best_loss=loss)
+        self.model.progress["best"] = rank
         return True
 
 

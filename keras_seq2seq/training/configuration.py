@@ -17,7 +17,7 @@ CELLS = ("simple_rnn", "gru", "lstm")
 ATTENTIONS = ("none", "additive", "dot")
 PRECISIONS = ("float32", "bfloat16", "float16")
 INITIALIZERS = ("glorot_uniform", "orthogonal")
-PRESETS = Path(__file__).with_name("presets")  # of the recommended ones, by name
+PRESETS = Path(__file__).with_name("presets")  # the configurations that come with the package
 
 
 def _option(default: Any, help: str, choices: tuple[str, ...] = (), least: float | None = None, shown: str = "") -> Any:
@@ -40,7 +40,7 @@ def flag_of(name: str) -> str:
 class Configuration:
     """Everything a run depends on. The defaults are the notebook's model on the notebook's two pairs.
 
-    A field's metadata has its help text, its choices, the least value allowed, and what stands for a value in the help.
+    A field's metadata has its help text, its choices, the least value allowed, and its placeholder in the help.
 
     Raises:
         InputError: a value is out of range, not one of the choices, or contradicts another.
@@ -69,7 +69,6 @@ class Configuration:
     layers: int = _option(1, "recurrent layers, one on top of the other, on both sides", least=1)
     residual: bool = _option(False, "add its input to a layer's output, from the second layer up")
     bidirectional: bool = _option(False, "let the encoder read from both ends")
-    reverse_source: bool = _option(False, "let the encoder read the source backwards")
     attention: str = _option("none", "let the decoder look at the source: Bahdanau's or Luong's", choices=ATTENTIONS)
     tie_embeddings: bool = _option(False, "project to the vocabulary by the decoder's embedding")
     source_embeddings: str | None = _option(None, "a word2vec or GloVe file to start embeddings from", shown="FILE")
@@ -86,11 +85,9 @@ class Configuration:
     clip_norm: float = _option(0.0, "scale gradients down to this global norm; 0: never", least=0)
     learning_rate_schedule: str = _option(
         "constant",
-        "inverse_sqrt: warm up, then fall with the inverse root of the updates; cosine: fall to 0 at the last one; "
-        "plateau: halve when --best stalls",
-        choices=("constant", "inverse_sqrt", "cosine", "plateau"),
+        "cosine: fall to 0 at the last update; plateau: halve when --best stalls",
+        choices=("constant", "cosine", "plateau"),
     )
-    warmup_updates: int = _option(400, "with inverse_sqrt: updates until --learning-rate is reached", least=1)
     plateau_patience: int = _option(3, "with plateau: epochs without a better value before halving", least=1)
     dropout: float = _option(0.0, "share of embeddings and layer outputs dropped out in training", least=0)
     recurrent_dropout: float = _option(0.0, "share of the state dropped out, the same at every step", least=0)
@@ -208,7 +205,7 @@ class Configuration:
 
 # The notebook's own run: its optimizer, its 100 updates.
 PUBLISHED = Configuration(as_published=True, adam_epsilon=1e-8)
-# A first real corpus. The README's section "Your own data" has the measurements behind these values.
+# A first real corpus. The measurements behind these values are in docs/results.md.
 SMALL = Configuration(**json.loads((PRESETS / "small.json").read_text(encoding="utf-8")))
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C: none is lost, and none comes between files that belong together."""
+"""Ctrl-C: it is never lost, and never falls between two files that belong together."""
 
 import contextlib
 import signal
@@ -25,11 +25,11 @@ class Interruptible(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Interruptible]:
-    """Gives a callback for `fit` and, for as long as it is used, sees to it that no Ctrl-C is lost.
+    """Gives a callback for `fit` and, for as long as it is used, makes sure that no Ctrl-C is lost.
 
     Keras 3 catches everything in a few places (where it turns logs into numbers, say), and there one in fifty is lost.
-    Interrupted in C code, Python may make another error of it. Where an object is being cleared away, it prints that
-    and goes on.
+    Interrupted in C code, Python may raise another error in its place. While an object is being destroyed, it prints
+    the exception and goes on.
     """
     callback = Interruptible()
 
@@ -38,7 +38,7 @@ def interruptible() -> Iterator[Interruptible]:
         raise KeyboardInterrupt
 
     in_main_thread = threading.current_thread() is threading.main_thread()
-    # Another handler than Python's own is the business of whoever chose it; other threads hear no signals.
+    # A handler other than Python's own is left in place; other threads receive no signals.
     if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield callback
         return

@@ -1,4 +1,4 @@
-"""The folder of a run: a new one, or one to go on with, where all that counts has to be the same."""
+"""The folder of a run: a new one, or one to resume with the same configuration, data and parts."""
 
 import dataclasses
 import datetime
@@ -40,31 +40,27 @@ def new_run_folder(config: Configuration, pairs: Sequence[Pair]) -> Path:
         corpus = "pairs"
     stem = config.run if config.run is not None else f"{corpus}-{datetime.datetime.now():%Y%m%d-%H%M%S}"
     for number in itertools.count(1):
-        name = stem if number == 1 else f"{stem}-{number}"
+        run = logs / (stem if number == 1 else f"{stem}-{number}")
         try:
-            (logs / name).mkdir(parents=True)
+            run.mkdir(parents=True)
+            break
         except FileExistsError:
             if not logs.is_dir():
                 raise InputError(f"{logs}: is not a folder; choose another with --logs") from None
             if config.run:
-                raise InputError(f"{logs / name}: there is a run of this name; choose another --run") from None
+                raise InputError(f"{run}: there is a run of this name; choose another --run") from None
         except OSError as error:
-            raise InputError(f"{logs / name}: cannot be made ({error.strerror}); choose another --logs") from None
-        else:
-            if not os.access(logs / name, os.W_OK):
-                raise InputError(f"{logs / name}: cannot be written; choose another --logs")
-            return logs / name
-    raise AssertionError("unreachable: the names never end")
+            raise InputError(f"{run}: cannot be made ({error.strerror}); choose another --logs") from None
+    if not os.access(run, os.W_OK):
+        raise InputError(f"{run}: cannot be written; choose another --logs")
+    return run
 
 
 def fingerprint(train_pairs: list[Pair], valid_pairs: list[Pair]) -> dict[str, list]:
     """Returns for each set of pairs how many there are, and a digest of them."""
-
-    def digest(pairs: list[Pair]) -> str:
-        return hashlib.sha256(json.dumps(pairs).encode()).hexdigest()[:16]
-
     return {
-        name: [len(pairs), digest(pairs)] for name, pairs in (("training", train_pairs), ("validation", valid_pairs))
+        name: [len(pairs), hashlib.sha256(json.dumps(pairs).encode()).hexdigest()[:16]]
+        for name, pairs in (("training", train_pairs), ("validation", valid_pairs))
     }
 
 
@@ -127,7 +123,7 @@ def _differences(model: Seq2Seq, config: Configuration, data: dict[str, list], o
         if [count, digest] != now:
             changed = f"{count} pairs, now {now[0]}" if count != now[0] else f"other {count} pairs"
             differences.append(f"{name} data was {changed}")
-    before = model.progress.get("own", own)  # earlier versions did not say
+    before = model.progress["own"]
     for role in sorted({*before, *own}):
         was, now = before.get(role, []), own.get(role, [])
         # Cell and attention are saved with the model, and need not be given again.

@@ -635,7 +635,7 @@ def test_further_columns_are_answers_only_if_told(there, ask):
     done = ask("evaluate", "logs/words", "--data", "columns")
     assert done.err == (
         "error: columns, line 1: 3 columns ('what is the color of...', 'yellow most of time', 'the'); expected source, "
-        "tab, answer; with --references further columns are further answers\n"
+        "tab, target; with --references further columns are further references\n"
     )
     assert (done.code, done.out) == (2, "")
     done = ask("evaluate", "logs/words", "--data", "columns", "--references")
@@ -780,7 +780,7 @@ def test_no_run_at_all(there, ask):
         (["evaluate", "logs/words", "surplus", "--data", "data"], ["'surplus' is one argument too many"]),
         (["evaluate", "--data", "none"], ["none: cannot be read"]),
         (["evaluate", "--data", "data", "--nbest", "2"], ["--nbest"]),
-        (["evaluate", "--data", "bad"], ["bad, line 2: 1 column ('c'); expected source, tab, answer"]),
+        (["evaluate", "--data", "bad"], ["bad, line 2: 1 column ('c'); expected source, tab, target"]),
         (["evaluate", "--data", "bad", "--references"], ["bad, line 2: 1 column ('c')"]),
         (["evaluate", "--data", "blank"], ["'?', '!'", "no word token"]),
         (["export", "logs/words"], ["DIR"]),

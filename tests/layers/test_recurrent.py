@@ -163,21 +163,6 @@ def test_both_directions_and_the_bridge_by_hand(name):
             np.testing.assert_allclose(part[number], by_hand, **CLOSE)
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_a_reversed_source_is_the_row_written_backwards(bidirectional):
-    options = {"cell": "gru", "bidirectional": bidirectional}
-    plain, reverse = make_encoder(**options), make_encoder(**options, reverse_source=True)
-    reverse.set_weights(plain.get_weights())
-    expected, expected_state = plain(toys.padded([row[::-1] for row in ROWS]))
-    outputs, state = reverse(toys.padded(ROWS))
-    for ours, theirs in zip(state, expected_state, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
-    # The output at a token stands where the token stands, padding behind it.
-    np.testing.assert_array_equal(outputs[0], expected[0, ::-1])
-    np.testing.assert_array_equal(outputs[1, :2], expected[1, 1::-1])
-    assert not outputs[1, 2:].numpy().any() and outputs[1, :2].numpy().any()
-
-
 # Dropout
 
 ONES = tf.ones([100, 100])

@@ -3,7 +3,6 @@
 import io
 import json
 import random
-import subprocess
 import sys
 import zipfile
 
@@ -16,7 +15,6 @@ from keras_seq2seq import InputError, Seq2Seq, keras, keras_version, load, save
 from keras_seq2seq.layers.attention import AdditiveAttention
 from keras_seq2seq.model.deserialization import check_weights, compile_options
 from keras_seq2seq.model.losses import SmoothedCrossentropy, token_crossentropy
-from keras_seq2seq.model.schedules import InverseSquareRoot
 from keras_seq2seq.training.build import build_model
 
 PACKAGE = "tf_keras" if keras_version.keras_major() == 2 else "keras"
@@ -281,15 +279,6 @@ def test_a_model_is_trained_further_with_the_loss_it_was_trained_with(tmp_path, 
         one.train_on_batch(*toys.BATCHES[0])
     for mine, saved in zip(copy.trainable_weights, model.trainable_weights, strict=True):
         np.testing.assert_array_equal(toys.array(mine), toys.array(saved))
-
-
-def test_our_own_schedule_is_known_to_the_commands_too(tmp_path):
-    model = toys.make_model()
-    model.compile(keras.optimizers.Adam(InverseSquareRoot(0.01, 5)))
-    save(model, tmp_path / "model.keras")
-    command = [sys.executable, "-m", "keras_seq2seq", "predict", "model.keras", "b"]
-    done = subprocess.run(command, cwd=tmp_path, env=toys.environment(), capture_output=True, text=True, timeout=600)
-    assert (done.returncode, done.stdout) == (0, toys.answers(model, ["b"])[0] + "\n"), done.stderr
 
 
 def test_what_is_compiled_otherwise_is_kept(tmp_path):

@@ -179,7 +179,7 @@ def test_further_columns_are_answers_where_that_is_asked_for(file_of, content, r
     path = file_of(content)
     assert read_references(path, further=True) == references
     with pytest.raises(
-        InputError, match=r"line \d: [34] columns .*; with --references further columns are further answers"
+        InputError, match=r"line \d: [34] columns .*; with --references further columns are further references"
     ):
         read_references(path)
 
@@ -189,19 +189,19 @@ def test_a_third_column_may_be_anything_but_an_answer(file_of):
     with pytest.raises(InputError) as caught:
         read_references(path)
     assert str(caught.value) == (
-        f"{path}, line 1: 3 columns ('run', 'ran', 'V;PST'); expected source, tab, answer; with --references further "
-        "columns are further answers"
+        f"{path}, line 1: 3 columns ('run', 'ran', 'V;PST'); expected source, tab, target; with --references further "
+        "columns are further references"
     )
 
 
 @pytest.mark.parametrize(
     ("content", "line", "reason"),
     [
-        (b"a\tb\nno tab\n", 2, "1 column ('no tab'); expected source, tab, answer"),
-        (b"a\t\n", 1, "a side is empty"),
-        (b"\n\ta\n", 2, "a side is empty"),
-        (b"a\tb\t\n", 1, "a side is empty"),  # a tab too many
-        (b"a\tb\t \tc\n", 1, "a side is empty"),
+        (b"a\tb\nno tab\n", 2, "1 column ('no tab'); expected source, tab, target"),
+        (b"a\t\n", 1, "the target is empty"),
+        (b"\n\ta\n", 2, "the source is empty"),
+        (b"a\tb\t\n", 1, "the target is empty"),  # a tab too many
+        (b"a\tb\t \tc\n", 1, "the target is empty"),
         (b"a\tb\n\nc\td\te\xff\n", 3, "not UTF-8 (byte 6: 0xff)"),
     ],
 )

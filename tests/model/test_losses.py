@@ -11,7 +11,6 @@ from keras_seq2seq.model.losses import (
     SmoothedCrossentropy,
     label_mask,
     masked_mean,
-    smoothed_crossentropy,
     token_crossentropy,
     token_loss,
 )
@@ -93,7 +92,7 @@ def test_it_is_keras_own_loss_that_ignores_class_0(lengths):
 def test_smoothed_labels_by_hand():
     # softmax([ln 3, ln 1]) is [3/4, 1/4]; a fifth of the label spread over two tokens leaves [0.9, 0.1] of it.
     logits = tf.constant([[[math.log(3), 0.0], [math.log(3), 0.0]]])
-    losses = smoothed_crossentropy(tf.constant([[0, 1]]), logits, 0.2)
+    losses = SmoothedCrossentropy(0.2).call(tf.constant([[0, 1]]), logits)
     right, wrong = -math.log(3 / 4), -math.log(1 / 4)
     np.testing.assert_allclose(losses, [[0.9 * right + 0.1 * wrong, 0.1 * right + 0.9 * wrong]], rtol=1e-6)
 
@@ -103,7 +102,7 @@ def test_smoothed_labels_are_keras_own(smoothing):
     random = np.random.default_rng(0)
     labels, logits = random.integers(0, 6, [2, 4]), tf.constant(random.normal(size=[2, 4, 6]), tf.float32)
     theirs = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing, reduction="none")
-    ours = smoothed_crossentropy(tf.constant(labels), logits, smoothing)
+    ours = SmoothedCrossentropy(smoothing).call(tf.constant(labels), logits)
     np.testing.assert_allclose(ours, theirs(tf.one_hot(labels, 6), logits), rtol=1e-5)
 
 
@@ -114,8 +113,8 @@ LOGITS = tf.constant(np.random.default_rng(0).normal(size=[2, 3, 6]), tf.float32
 def test_smoothing_as_a_loss_of_keras_and_back_from_its_description():
     loss = SmoothedCrossentropy(0.2)
     copy = SmoothedCrossentropy(**loss.get_config())
-    for one in (loss, copy):
-        np.testing.assert_array_equal(one.call(LABELS, LOGITS), smoothed_crossentropy(LABELS, LOGITS, 0.2))
+    assert copy.label_smoothing == 0.2
+    np.testing.assert_array_equal(copy.call(LABELS, LOGITS), loss.call(LABELS, LOGITS))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import toys
 from keras_seq2seq import Decoder, Encoder, Seq2Seq, keras, keras_version
 from keras_seq2seq.data.vocabulary import NOTEBOOK_TOKENS
 from keras_seq2seq.layers.attention import DotAttention
-from keras_seq2seq.model.losses import SmoothedCrossentropy, label_mask, smoothed_crossentropy, token_crossentropy
+from keras_seq2seq.model.losses import SmoothedCrossentropy, label_mask, token_crossentropy
 from keras_seq2seq.model.precision import optimizer_for
 from keras_seq2seq.training.build import build_model
 
@@ -117,7 +117,7 @@ class Squared(keras.losses.Loss):
         (None, token_crossentropy),
         ("sparse_categorical_crossentropy", token_crossentropy),
         (keras.losses.SparseCategoricalCrossentropy(from_logits=True), token_crossentropy),
-        (SmoothedCrossentropy(0.3), lambda labels, logits: smoothed_crossentropy(labels, logits, 0.3)),
+        (SmoothedCrossentropy(0.3), SmoothedCrossentropy(0.3).call),
         (squared, squared),
         (Squared(), squared),
     ],

@@ -16,7 +16,7 @@ def rendered(markdown):
 
 
 @pytest.mark.parametrize(
-    ("said", "reference", "expected"),
+    ("answer", "reference", "expected"),
     [
         ("a b c", "a b c", "a b c"),
         ("a x c", "a b c", "a **x** c"),
@@ -28,8 +28,8 @@ def rendered(markdown):
         ("a <unk> c", "a <unk> c", "a **&#60;unk&#62;** c"),
     ],
 )
-def test_wrong_tokens_of_an_answer_are_marked(said, reference, expected):
-    assert tables.mark_wrong(said.split(), reference.split(), " ", aligned=False) == expected
+def test_wrong_tokens_of_an_answer_are_marked(answer, reference, expected):
+    assert tables.mark_wrong(answer.split(), reference.split(), " ", aligned=False) == expected
 
 
 def test_teacher_forced_tokens_are_compared_place_by_place():

@@ -19,12 +19,6 @@ from keras_seq2seq.training.build import (
 # The learning rate
 
 
-def test_inverse_square_root_has_the_peak_and_the_warm_up_asked_for():
-    config = Configuration(learning_rate=0.1, learning_rate_schedule="inverse_sqrt", warmup_updates=4)
-    schedule = learning_rate(config, 100)
-    assert [float(schedule(update)) for update in (0, 1, 3, 15, 35)] == pytest.approx([0.025, 0.05, 0.1, 0.05, 1 / 30])
-
-
 def test_constant_is_a_number():
     assert learning_rate(Configuration(learning_rate=0.3), 100) == 0.3
     assert learning_rate(Configuration(learning_rate=0.3, learning_rate_schedule="plateau"), 100) == 0.3
@@ -80,7 +74,7 @@ def test_one_vocabulary_for_both_sides_or_one_for_each():
 def test_the_halves_have_what_the_configuration_says():
     config = Configuration(
         **{"embedding_dim": 3, "units": 4, "cell": "lstm", "layers": 2, "residual": True, "bidirectional": True},
-        **{"reverse_source": True, "attention": "dot", "tie_embeddings": True, "shared_vocabulary": False},
+        **{"attention": "dot", "tie_embeddings": True, "shared_vocabulary": False},
         **{"dropout": 0.1, "recurrent_dropout": 0.2, "embedding_stddev": 0.5, "recurrent_initializer": "orthogonal"},
         **{"seed": 7, "max_length": 9, "scheduled_sampling": 0.3, "sampling_updates": 6},
     )
@@ -90,7 +84,7 @@ def test_the_halves_have_what_the_configuration_says():
         **{"dropout": 0.1, "recurrent_dropout": 0.2, "embedding_stddev": 0.5, "recurrent_initializer": "orthogonal"},
         **{"trainable_embedding": True, "seed": 7},
     }
-    assert model.encoder.get_config() == {**both, "bidirectional": True, "reverse_source": True}
+    assert model.encoder.get_config() == {**both, "bidirectional": True}
     assert model.decoder.get_config() == {**both, "attention": "dot", "tie_embeddings": True}
     assert (model.max_source_length, model.max_target_length) == (9, 8)
     assert (model.scheduled_sampling, model.sampling_updates, model.seed) == (0.3, 6, 7)

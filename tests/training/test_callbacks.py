@@ -85,13 +85,6 @@ def test_of_equals_the_lower_loss_is_kept_and_nan_is_worse_than_any_number(metri
     assert best_epoch(metric, epochs) == best
 
 
-def test_a_run_stopped_before_losses_were_remembered_goes_on():
-    keeper = SaveEachEpoch("nowhere", "val_exact_match")
-    keeper.set_model(types.SimpleNamespace(progress={"best": 0.5}))
-    assert not keeper.is_best({"val_exact_match": 0.25, "val_loss": 1.0})
-    assert keeper.is_best({"val_exact_match": 0.5, "val_loss": 1.0})
-
-
 WORSE = [{"val_loss": 1.0}, {"val_loss": 2.0}, {"val_loss": 2.0}, {"val_loss": 2.0}, {"val_loss": 2.0}]
 
 

@@ -22,7 +22,6 @@ VALUES = {
     "layers": (1, 2),
     "residual": (False, True),
     "bidirectional": (False, True),
-    "reverse_source": (False, True),
     "tie_embeddings": (False, True),
     "shared_vocabulary": (True, False),
     "dropout": (0.0, 0.3),
@@ -62,7 +61,7 @@ def pairwise(values):
 ROWS = pairwise(VALUES)
 
 # Of each cell and each precision one, with attention: a graph takes seconds to make.
-EXPORTED = [1, 5, 8]
+EXPORTED = [1, 5, 7]
 # How far apart numbers may be that are the same but for rounding.
 TOLERANCE = {"float32": 2e-5, "mixed_bfloat16": 0.03}
 SOURCES, TARGETS = [[5, 6, 7], [8]], [[9, 8, 7, 6], [6]]
@@ -76,7 +75,7 @@ def tolerance_of(model):
 def test_the_rows_hold_every_pair():
     settings = [(name, value) for name, options in VALUES.items() for value in options]
     wanted = {pair for pair in itertools.combinations(settings, 2) if pair[0][0] != pair[1][0]}
-    assert len(wanted) == 30**2 // 2 - (2 * 3**2 + 12 * 2**2) // 2  # of 30 values, all but those of one option
+    assert len(wanted) == 28**2 // 2 - (2 * 3**2 + 11 * 2**2) // 2  # of 28 values, all but those of one option
     assert set().union(*map(pairs_of, ROWS)) == wanted
     assert len(ROWS) <= 15
     assert not set(VALUES) - {field.name for field in dataclasses.fields(Configuration)}
