@@ -3,6 +3,8 @@
 Keras's own line is wider than a terminal, other on each Keras, and says nothing while it validates.
 """
 
+import collections
+import statistics
 import sys
 import time
 from typing import Any
@@ -34,7 +36,8 @@ class ProgressTable(keras.callbacks.Callback):
     """Prints a line for each epoch below one line of names; for `fit(verbose=0)`.
 
     Shown are `SHOWN`, and behind them the user's own metrics, in their order, as many as fit; with validation what they
-    are there, else in training. `time` is the epoch's, `left` that of all epochs to come if none stops early.
+    are there, else in training. `time` is the epoch's, `left` that of all epochs to come, if none stops early and each
+    lasts as long as the last ten did.
 
     Args:
         validation_batches: in an epoch; 0: there is no validation.
@@ -45,6 +48,9 @@ class ProgressTable(keras.callbacks.Callback):
         self.validation_batches = validation_batches
         self.in_terminal = sys.stdout.isatty()
         self.widths: dict[str, int] = {}
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.last_end, self.lasted = time.perf_counter(), collections.deque[float](maxlen=10)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.name, self.begun, self.drawn = f"epoch {epoch + 1}/{self.params['epochs']}", time.perf_counter(), 0.0
@@ -61,17 +67,17 @@ class ProgressTable(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         now, epochs = time.perf_counter(), self.params["epochs"]
+        self.lasted.append(now - self.last_end)
+        self.last_end = now
         if self.in_terminal:
             print("\r" + " " * (WIDTH - 1), end="\r")
         if not self.widths:
             self.widths = self.choose_columns(logs)
             print("".join(f"{name:>{width}}" for name, width in self.widths.items()))
-            self.first, self.first_end, per_epoch = epoch, now, now - self.begun
-        else:  # the first epoch takes longer, since it traces the graphs
-            per_epoch = (now - self.first_end) / (epoch - self.first)
         cells = {name: number(logs[name]) for name in self.widths if name in logs}
         cells |= {"epoch": f"{epoch + 1}/{epochs}", "time": duration(now - self.begun)}
-        cells["left"] = duration(per_epoch * (epochs - epoch - 1))
+        # The median, and of two the lower one: the first epoch traces the graphs, and any may be held up.
+        cells["left"] = duration(statistics.median_low(self.lasted) * (epochs - epoch - 1))
         print("".join(f"{cells[name]:>{width}}" for name, width in self.widths.items()), flush=True)
 
     def choose_columns(self, logs: dict[str, Any]) -> dict[str, int]:
