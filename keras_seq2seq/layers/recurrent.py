@@ -59,11 +59,14 @@ def describe_cell(cell: CellChoice) -> Any:
 
     Raises:
         TypeError: the cell belongs to the other Keras.
-        ValueError: it is not registered with Keras.
+        ValueError: it is not registered with Keras, or is a class of Keras itself, which is not either.
     """
     if isinstance(cell, dict):  # out of a saved model
         return cell
     require_same_keras(cell, "cell")
+    for name, of_keras in CELLS.items():
+        if cell is getattr(keras.layers, of_keras):
+            raise ValueError(f'the cell is a class of Keras: write cell="{name}", or {of_keras}(units)')
     return describe(cell)
 
 

@@ -11,7 +11,7 @@ from keras_seq2seq.model.decoding import GREEDY, Beam, Strategy
 from keras_seq2seq.model.seq2seq import Seq2Seq
 
 
-def export(model: Seq2Seq, folder: str | os.PathLike, beam: Beam = Beam(width=5, nbest=5)) -> None:  # noqa: B008
+def export(model: Seq2Seq, folder: str | os.PathLike, beam: Strategy = Beam(width=5, nbest=5)) -> None:  # noqa: B008
     """Writes a SavedModel that needs neither this package nor Keras: a stock TensorFlow Serving can run it.
 
     Both signatures take `texts`, strings `(batch,)`:
@@ -22,7 +22,7 @@ def export(model: Seq2Seq, folder: str | os.PathLike, beam: Beam = Beam(width=5,
     Args:
         model: a trained model.
         folder: where to write; it must not exist yet. It appears when it is complete.
-        beam: what the signature `beam` searches with.
+        beam: how the signature `beam` decodes: any strategy.
 
     Raises:
         InputError: the folder exists or cannot be made.

@@ -1,13 +1,12 @@
 """The main job as a story: text -> ids -> batches -> model -> loss -> answers."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
-from keras_seq2seq.data.batching import Examples, encode_pairs, example_batches
+from keras_seq2seq.data.batching import Examples, encode_pairs, example_batches, make_buckets
 from keras_seq2seq.data.corpora import Pair, check_pairs, hold_out
 from keras_seq2seq.data.vocabulary import Vocabulary
 from keras_seq2seq.errors import InputError
@@ -37,6 +36,7 @@ from keras_seq2seq.training.callbacks import (
 from keras_seq2seq.training.configuration import Configuration
 from keras_seq2seq.training.configuration_files import write_configuration
 from keras_seq2seq.training.interruption import interruptible
+from keras_seq2seq.training.progress import ProgressTable
 from keras_seq2seq.training.runs import fingerprint, has_stopped, load_stopped, names_of, new_run_folder, what_counts
 
 NOT_COMPARED = ("inspect", "tensorboard", "profile", "logs", "run", "resume")
@@ -125,6 +125,8 @@ def train(
         views.append(TensorBoard(run, examples, valid, config.profiled_updates(), to_compare(config)))
     if config.inspect:
         views.append(Inspect(first_batch(examples, config), config.inspect))
+    else:
+        views.append(ProgressTable(make_buckets(valid, *shapes).batch_count if valid else 0))
     try:
         if finished:
             print("It has finished already; nothing is left to train.")
@@ -138,7 +140,7 @@ def train(
                     steps_per_epoch=updates,
                     validation_data=example_batches(valid, *shapes) if valid else None,
                     callbacks=[interruption, JudgeAverages(), *views, *callbacks, *stopping_callbacks(config), keeper],
-                    verbose=0 if config.inspect else 1 if sys.stdout.isatty() else 2,
+                    verbose=0,
                     shuffle=False,
                 )
     except KeyboardInterrupt:

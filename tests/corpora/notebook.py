@@ -3,9 +3,10 @@
 First the default run: for how many seeds both answers are exact after 50, 100, 150 and 200 updates. Then the run
 as published: for updates 0, 10, ..., 90, the published batch loss, our mean and standard deviation, and by how many
 standard deviations they differ. Exit code 1 if any is beyond two, or if 100 updates do not teach 19 of 20 seeds.
-`TF_USE_LEGACY_KERAS=0` does it on Keras 3.
+`TF_USE_LEGACY_KERAS=0` does it on Keras 3; `--seeds 2` is quick, and says little.
 """
 
+import argparse
 import sys
 
 import numpy as np
@@ -18,7 +19,6 @@ from keras_seq2seq.training.build import build_model
 
 PUBLISHED = [3.01610, 2.51557, 2.03873, 1.60385, 1.24046, 0.94522, 0.71593, 0.54041, 0.40938, 0.31408]
 PUBLISHED_SENTENCES = ["<a> yellow most of the time", "<a> hydrogen and oxygen"]
-SEEDS = 20
 
 
 def start_afresh(compiled: Seq2Seq, seed: int) -> None:
@@ -75,19 +75,22 @@ def variables_of(optimizer: keras.optimizers.Optimizer) -> list:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=20, help="how many, at least 2 (default 20)")
+    seeds = parser.parse_args().seeds
     print(keras_version.versions())
     model, batch = prepare({}, Vocabulary.build([text for pair in NOTEBOOK for text in pair], "word"))
     exact = []
-    for seed in range(SEEDS):
+    for seed in range(seeds):
         start_afresh(model, seed)
         exact.append(updates_to_learn(model, batch))
     learnt = np.sum(exact, axis=0)
     print("default run, seeds with both answers exact:")
-    print("  " + ", ".join(f"{count} of {SEEDS} after {50 * (i + 1)} updates" for i, count in enumerate(learnt)))
+    print("  " + ", ".join(f"{count} of {seeds} after {50 * (i + 1)} updates" for i, count in enumerate(learnt)))
 
     model, batch = prepare({"as_published": True}, Vocabulary(NOTEBOOK_TOKENS, "word"))
     runs = []
-    for seed in range(SEEDS):
+    for seed in range(seeds):
         start_afresh(model, seed)
         runs.append(published_run(model, batch))
     losses = np.array([losses for losses, _, _ in runs])
@@ -98,8 +101,8 @@ def main() -> int:
     for row in zip(range(0, 100, 10), PUBLISHED, losses.mean(0), losses.std(0, ddof=1), distances, strict=True):
         print("{:6}  {:9.4f}  {:6.4f}  {:6.4f}  {:+6.2f} std".format(*row))
     print(f"pad losses at update 0: {pads.min():.6f} to {pads.max():.6f} (ln 19 = {np.log(19):.6f})")
-    print(f"sentences at update 90 as published: {right} of {SEEDS} seeds")
-    return int(learnt[1] < 19 or np.abs(distances).max() > 2 or not np.allclose(pads, np.log(19), atol=1e-5))
+    print(f"sentences at update 90 as published: {right} of {seeds} seeds")
+    return int(learnt[1] < 0.95 * seeds or np.abs(distances).max() > 2 or not np.allclose(pads, np.log(19), atol=1e-5))
 
 
 if __name__ == "__main__":

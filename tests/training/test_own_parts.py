@@ -31,6 +31,7 @@ def test_train_takes_each_part_by_its_argument(tmp_path, monkeypatch, capsys):
         assert toys.answers(found, [question for question, _ in NOTEBOOK]) == [answer for _, answer in NOTEBOOK]
         assert found.get_compile_config()["loss"] == {"registered_name": "Custom>focal_loss"}
     printed = capsys.readouterr().out
-    shown = [float(share) for share in re.findall(r"confidence: ([\d.e+-]+)", printed)]
+    names, *epochs = (line.split() for line in re.findall(r"^ *epoch .*|^ *\d+/15 .*", printed, re.MULTILINE))
+    shown = [float(line[names.index("confidence")]) for line in epochs]
     assert len(shown) == 15 and shown[0] < 0.3 < 0.7 < shown[-1]
     assert re.findall(r"^(5|10|15) (.*)$", printed, re.MULTILINE)[-1] == ("15", "hydrogen and oxygen")

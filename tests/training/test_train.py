@@ -249,10 +249,11 @@ def test_validation_is_reported_and_is_the_saved_models(own_run):
     model.compile(run_eagerly=True)
     valid = batches(read_pairs(own_run / "valid.tsv"), model.source_vocabulary, model.target_vocabulary)
     measured = model.evaluate(valid, verbose=0, return_dict=True)
-    for name in ("loss", "token_accuracy", "exact_match"):
-        reported = re.findall(rf"val_{name}: (\d+\.\d+(?:e[-+]\d+)?)", printed)
-        assert len(reported) == 2, name  # one for each epoch
-        assert float(reported[-1]) == pytest.approx(measured[name], abs=1e-4), name
+    names, *epochs = (line.split() for line in re.findall(r"^ *epoch .*|^ *\d/2 .*", printed, re.MULTILINE))
+    assert len(epochs) == 2
+    reported = dict(zip(names, epochs[-1], strict=True))
+    for name in ("loss", "exact_match"):
+        assert float(reported[f"val_{name}"]) == pytest.approx(measured[name], abs=1e-4), name
 
 
 def test_validation_has_events_of_its_own(own_run):

@@ -1,0 +1,90 @@
+"""The programs under `tests/` that are run by hand, each once in a tiny size: they still fit the package."""
+
+import importlib.util
+import re
+import sys
+
+import pytest
+import toys
+
+from keras_seq2seq import keras_version
+
+PROGRAMS = ["benchmarks/predict", "benchmarks/tensorboard_cost", "corpora/notebook", "corpora/sigmorphon"]
+NUMBER = r"-?\d+(?:\.\d+)?"
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Returns a function that runs a program in this process, which has TensorFlow already, and gives its output."""
+    monkeypatch.setenv("PYTHONPATH", str(toys.ROOT))  # for the commands that it starts
+    monkeypatch.setenv(keras_version.SWITCH, "1" if keras_version.keras_major() == 2 else "0")
+    monkeypatch.chdir(toys.ROOT)
+
+    def run(name, *arguments):
+        spec = importlib.util.spec_from_file_location(name.replace("/", "_"), toys.ROOT / "tests" / f"{name}.py")
+        program = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(program)
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        program.main()
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def words(tmp_path):
+    """Returns a folder with the three files of a tiny corpus of words."""
+    for split in ("train", "dev", "test"):
+        lines = [f"{a}{b}\t{a.upper()} {b.upper()}\n" for a in "xyz" for b in "xyz"]
+        (tmp_path / f"toy_{split}.tsv").write_text("".join(lines), encoding="utf-8")
+    return tmp_path
+
+
+def test_none_is_left_out():
+    folders = [toys.ROOT / "tests" / name for name in ("benchmarks", "corpora")]
+    found = [
+        path.relative_to(toys.ROOT / "tests").with_suffix("") for folder in folders for path in folder.glob("*.py")
+    ]
+    assert sorted(path.as_posix() for path in found) == PROGRAMS
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_it_says_how_to_use_it(run, name, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run(name, "--help")
+    assert stopped.value.code == 0 and "usage: " in capsys.readouterr().out
+
+
+def test_the_speed_of_answering(run, words):
+    (words / "peer.py").write_text("print('greedy 100 sentences/s')\n", encoding="utf-8")
+    sizes = ["--words", 20, "--epochs", 1, "--repeats", 1, "--peer", words / "peer.py"]
+    printed = run("benchmarks/predict", "--train", words / "toy_train.tsv", *sizes)
+    for name in ("greedy", "beam 5"):
+        assert re.search(rf"^generate, {name}: {NUMBER} words/s, traced 1 time\(s\)$", printed, re.MULTILINE)
+    assert re.search(rf"^PyTorch peer, greedy: 100 words/s; ours is {NUMBER} times as fast$", printed, re.MULTILINE)
+    timed = rf"^import tensorflow: {NUMBER} s; load and answer one: {NUMBER} s, {NUMBER} times$"
+    assert re.search(timed, printed, re.MULTILINE)
+
+
+def test_what_tensorboard_costs(run, words):
+    files = ["--data", words / "toy_train.tsv", "--valid", words / "toy_dev.tsv"]
+    printed = run("benchmarks/tensorboard_cost", *files, "--epochs", 2)
+    for kind in ("wall-clock", "CPU"):
+        assert re.search(rf"^{kind} of an epoch: without {NUMBER} s, with {NUMBER} s, ratio {NUMBER}$", printed, re.M)
+    assert re.search(rf"^before the first epoch, once: {NUMBER} s; event files: {NUMBER} MB$", printed, re.MULTILINE)
+
+
+def test_the_notebooks_numbers(run):
+    printed = run("corpora/notebook", "--seeds", 2)
+    # Whatever the seeds learn: how many of them, ten losses beside the published ones, and what only depends on the port.
+    assert re.search(r"^  \d of 2 after 50 updates, .*\d of 2 after 200 updates$", printed, re.MULTILINE)
+    assert len(re.findall(rf"^ *\d+  +{NUMBER}  +{NUMBER}  +{NUMBER}  +[+]?{NUMBER} std$", printed, re.MULTILINE)) == 10
+    assert "pad losses at update 0: 2.944439 to 2.944439 (ln 19 = 2.944439)" in printed
+
+
+def test_the_table_of_what_differs_from_base(run, words):
+    tiny = "--epochs 1 --layers 1 --units 4 --embedding-dim 4 --splices 0 --no-bidirectional --attention none"
+    printed = run("corpora/sigmorphon", words, "--languages", "toy", "--rows", "--cell simple_rnn", "--common", tiny)
+    head, row = printed.splitlines()
+    assert head == "| changed | toy, beam 5 (greedy) | seconds |"
+    assert re.fullmatch(rf"\| `--cell simple_rnn` \| {NUMBER} \({NUMBER}\) \| \d+ to \d+ \|", row)
