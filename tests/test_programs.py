@@ -9,7 +9,10 @@ import toys
 
 from keras_seq2seq import keras_version
 
-PROGRAMS = ["benchmarks/predict", "benchmarks/tensorboard_cost", "corpora/notebook", "corpora/sigmorphon"]
+PROGRAMS = [
+    *("benchmarks/predict", "benchmarks/tensorboard_cost", "benchmarks/training"),
+    *("corpora/notebook", "corpora/sigmorphon"),
+]
 NUMBER = r"-?\d+(?:\.\d+)?"
 
 
@@ -64,6 +67,15 @@ def test_the_speed_of_answering(run, words):
     assert re.search(rf"^PyTorch peer, greedy: 100 words/s; ours is {NUMBER} times as fast$", printed, re.MULTILINE)
     timed = rf"^import tensorflow: {NUMBER} s; load and answer one: {NUMBER} s, {NUMBER} times$"
     assert re.search(timed, printed, re.MULTILINE)
+
+
+def test_the_speed_of_training(run, words):
+    (words / "peer.py").write_text("print('epoch 1 100 tokens/s')\n", encoding="utf-8")
+    tiny = ["--cells", "gru", "--pairs", 6, "--batch", 3, "--embedding", 2, "--units", 3, "--turns", 1, "--epochs", 1]
+    printed = run("benchmarks/training", "--train", words / "toy_train.tsv", *tiny, "--peer", words / "peer.py")
+    rate = rf"{NUMBER} \(from {NUMBER} to {NUMBER}\) tokens/s"
+    assert re.search(rf"^gru +ours +{rate}; tracing and compiling {NUMBER} s$", printed, re.MULTILINE)
+    assert re.search(rf"^ +peer +{rate}; ours is {NUMBER} times as fast$", printed, re.MULTILINE)
 
 
 def test_what_tensorboard_costs(run, words):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from keras_seq2seq.model.decoding import Strategy
     from keras_seq2seq.model.seq2seq import Seq2Seq
 
-BATCH = 128  # texts answered at once
+BATCH = 1024  # lines that are answered in one go; `generate` cuts them into batches
 
 
 def add_keras_option(parser: argparse.ArgumentParser) -> None:
@@ -61,7 +61,7 @@ def predict(arguments: Sequence[str]) -> None:
     with files.output(options.output) as output:
         done = 0
         for batch in [texts] if texts else _lines(options.input):
-            for answers in model.generate_nbest(batch, strategy, BATCH, first_row=done):
+            for answers in model.generate_nbest(batch, strategy, first_row=done):
                 done += 1
                 for answer in answers:
                     number = [str(done)] if options.nbest else []

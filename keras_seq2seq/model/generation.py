@@ -117,7 +117,7 @@ class TextGeneration(keras.Model):
         return log_probabilities, likeliest
 
     def generate_nbest(
-        self, texts: Sequence[str], strategy: Strategy = GREEDY, batch_size: int = 128, first_row: int = 0
+        self, texts: Sequence[str], strategy: Strategy = GREEDY, batch_size: int = 256, first_row: int = 0
     ) -> list[list[Hypothesis]]:
         """Answers texts, in their order, with log-probabilities and scores.
 
@@ -155,7 +155,7 @@ class TextGeneration(keras.Model):
                 results[number] = [Hypothesis(text.decode(), p, score) for text, p, score in found if p > NEVER]
         return results
 
-    def generate(self, texts: Sequence[str], strategy: Strategy = GREEDY, batch_size: int = 128) -> list[str]:
+    def generate(self, texts: Sequence[str], strategy: Strategy = GREEDY, batch_size: int = 256) -> list[str]:
         """Answers texts, in their order: the best answer of each. See `generate_nbest` for odd inputs."""
         return [answers[0].text for answers in self.generate_nbest(texts, strategy, batch_size)]
 

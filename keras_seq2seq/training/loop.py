@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_seq2seq.data.batching import Examples, encode_pairs, example_batches, make_buckets
+from keras_seq2seq.data.batching import Examples, encode_pairs, example_batches, make_layout
 from keras_seq2seq.data.corpora import Pair, check_pairs, hold_out
 from keras_seq2seq.data.vocabulary import Vocabulary
 from keras_seq2seq.errors import InputError
@@ -126,7 +126,7 @@ def train(
     if config.inspect:
         views.append(Inspect(first_batch(examples, config), config.inspect))
     else:
-        views.append(ProgressTable(make_buckets(valid, *shapes).batch_count if valid else 0))
+        views.append(ProgressTable(len(make_layout(valid, *shapes).shapes) if valid else 0))
     try:
         if finished:
             print("It has finished already; nothing is left to train.")

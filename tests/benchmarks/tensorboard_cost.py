@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_seq2seq import Configuration, keras, keras_version, read_pairs
-from keras_seq2seq.data.batching import encode_pairs, example_batches, make_buckets, training_batches
+from keras_seq2seq.data.batching import encode_pairs, example_batches, make_layout, training_batches
 from keras_seq2seq.data.corpora import Pair
 from keras_seq2seq.tensorboard.callback import TensorBoard
 from keras_seq2seq.training.build import build_compiled, build_vocabularies
@@ -33,7 +33,7 @@ def epochs(config: Configuration, pairs: list[Pair], valid: list[Pair], run: Pat
     vocabularies = build_vocabularies(pairs, config)
     examples, measured = (encode_pairs(part, *vocabularies, config.max_length) for part in (pairs, valid))
     shapes = (config.batch_size, config.length_buckets)
-    updates, longest = make_buckets(examples, *shapes).batch_count, int(examples.labels.bounding_shape()[1])
+    updates, longest = len(make_layout(examples, *shapes).shapes), int(examples.labels.bounding_shape()[1])
     model = build_compiled(config, *vocabularies, longest, config.epochs * updates)
     views = TensorBoard(run, examples, measured) if run else keras.callbacks.Callback()
     views.set_model(model)
