@@ -1,4 +1,4 @@
 """Ids become logits. Embeds ids, reads the source, attends to it, and projects to the target's vocabulary.
 
-In reading order: contract, embedding, recurrent, encoder, attention, decoder; dropout.
+In reading order: contract, embedding, recurrent, recurrence, encoder, attention, decoder; dropout.
 """
