@@ -13,7 +13,11 @@ class InputError(ValueError):
 
 def is_utf8(text: str) -> bool:
     """Says whether a text can be written as UTF-8; Python reads bytes that are none as halves of characters."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def reason_of(error: Exception) -> str:

@@ -10,7 +10,7 @@ import toys
 from keras_seq2seq import keras_version
 
 PROGRAMS = [
-    *("benchmarks/predict", "benchmarks/tensorboard_cost", "benchmarks/training"),
+    *("benchmarks/predict", "benchmarks/scale", "benchmarks/tensorboard_cost", "benchmarks/training"),
     *("corpora/notebook", "corpora/sigmorphon"),
 ]
 NUMBER = r"-?\d+(?:\.\d+)?"
@@ -76,6 +76,12 @@ def test_the_speed_of_training(run, words):
     rate = rf"{NUMBER} \(from {NUMBER} to {NUMBER}\) tokens/s"
     assert re.search(rf"^gru +ours +{rate}; tracing and compiling {NUMBER} s$", printed, re.MULTILINE)
     assert re.search(rf"^ +peer +{rate}; ours is {NUMBER} times as fast$", printed, re.MULTILINE)
+
+
+def test_what_grows_with_the_pairs(run):
+    head, _, row = run("benchmarks/scale", "--pairs", 300, "--updates", 5).splitlines()
+    assert head.startswith("| pairs | seconds to the first update | tokens a second | peak memory, MiB |")
+    assert re.fullmatch(rf"\| 300 \| {NUMBER} \| {NUMBER} \| {NUMBER} \|  \|", row)
 
 
 def test_what_tensorboard_costs(run, words):

@@ -4,6 +4,7 @@ Everything here is TensorFlow operations, so the very same code runs while train
 inside an exported graph: one tokenisation, one answer.
 """
 
+import itertools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,6 +16,7 @@ from keras_seq2seq.data import TOKENS
 from keras_seq2seq.errors import InputError, is_utf8, require_keys
 
 PAD, UNKNOWN, QUESTION, ANSWER, END = "<pad>", "<unk>", "<q>", "<a>", "<end>"
+AT_ONCE = 100_000  # texts whose tokens are counted together
 SPECIAL = (PAD, UNKNOWN, QUESTION, ANSWER, END)
 
 # The dictionary that the notebook printed, in its order: no <unk>, no <end>.
@@ -111,7 +113,13 @@ class Vocabulary:
             min_count: tokens seen fewer times are left to `<unk>`.
             max_size: keep at most this many tokens, the special ones not counted.
         """
-        counts = Counter(token for row in tokens_of(texts, unit) for token in row)
+        counts: Counter[str] = Counter()
+        texts = iter(texts)
+        # Part by part, and counted by TensorFlow: Python would need an object for each token.
+        while part := list(itertools.islice(texts, AT_ONCE)):
+            tokens, _, numbers = tf.unique_with_counts(tokenize(tf.constant(part), unit).flat_values)
+            for token, number in zip(tokens.numpy(), numbers.numpy().tolist(), strict=True):
+                counts[token.decode()] += number
         ranked = sorted(counts, key=lambda token: (-counts[token], token))
         kept = [token for token in ranked if counts[token] >= min_count and token not in SPECIAL]
         return cls([*SPECIAL, *kept[:max_size]], unit)

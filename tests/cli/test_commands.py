@@ -63,7 +63,7 @@ class Echo:
     def __init__(self):
         self.batches = []
 
-    def generate_nbest(self, texts, strategy, batch_size, first_row):
+    def generate_nbest(self, texts, strategy, first_row):
         self.strategy = strategy
         self.batches.append(list(texts))
         return [[Hypothesis(f"{first_row + number}:{text}", -0.75, -0.5)] for number, text in enumerate(texts)]
