@@ -3,6 +3,7 @@
 TensorFlow is imported when a command has work to do, not before.
 """
 
+import contextlib
 import io
 import logging
 import os
@@ -14,6 +15,7 @@ from keras_seq2seq.cli import commands
 from keras_seq2seq.cli.options import Parser, add_options, configure
 from keras_seq2seq.errors import InputError
 
+STRATEGIES = ("none", "mirrored", "multi-worker")
 BAD_INPUT, INTERRUPTED = 2, 130  # exit codes; 130 is what a shell reports for Ctrl-C
 
 
@@ -21,9 +23,11 @@ def train(arguments: Sequence[str], program: str = "keras-seq2seq train") -> Non
     """Parses the options of a training run and does it."""
     parser = Parser(prog=program, description="Train a sequence-to-sequence model and watch it learn.")
     commands.add_keras_option(parser)
+    parser.add_argument("--strategy", choices=STRATEGIES, default="none", help="all GPUs, or the machines of TF_CONFIG")
     add_options(parser)
     options = vars(parser.parse_args(arguments))
     commands.choose_keras(options.pop("keras"))
+    strategy = options.pop("strategy")
     config = configure(options)
 
     from keras_seq2seq.data.corpora import read_corpus, read_pairs
@@ -34,9 +38,11 @@ def train(arguments: Sequence[str], program: str = "keras-seq2seq train") -> Non
         versions = keras_version.versions()
     print(versions, flush=True)
 
+    from keras_seq2seq.model.replicas import is_chief, scope_of
     from keras_seq2seq.training.loop import train as run
 
-    run(config, train_pairs, valid_pairs)
+    with scope_of(strategy), contextlib.nullcontext() if is_chief() else contextlib.redirect_stdout(io.StringIO()):
+        run(config, train_pairs, valid_pairs)
 
 
 COMMANDS = {"train": train, "predict": commands.predict, "evaluate": commands.evaluate, "export": commands.export}

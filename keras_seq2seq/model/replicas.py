@@ -1,7 +1,11 @@
 """What all replicas of a distribution strategy have to agree on; without a strategy there is one."""
 
+import contextlib
+import os
+
 import tensorflow as tf
 
+from keras_seq2seq.errors import InputError, reason_of
 from keras_seq2seq.keras_version import keras, keras_major
 
 
@@ -40,3 +44,37 @@ def require_supported_strategy() -> None:
         raise NotImplementedError(
             "Keras 3 cannot train under MultiWorkerMirroredStrategy: use Keras 2 (TF_USE_LEGACY_KERAS=1)."
         )
+
+
+def scope_of(strategy: str) -> contextlib.AbstractContextManager:
+    """Puts what is made and trained within under a distribution strategy of TensorFlow.
+
+    Args:
+        strategy: `none`; `mirrored`: all GPUs of this machine, or else its CPU devices; `multi-worker`: the processes
+            that the environment variable `TF_CONFIG` names. That has to come before all other work of TensorFlow.
+
+    Raises:
+        InputError: it is not possible here.
+    """
+    if strategy == "none":
+        return contextlib.nullcontext()
+    if strategy == "mirrored":
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices]).scope()
+    if keras_major() == 3:
+        raise InputError("--strategy multi-worker needs Keras 2: Keras 3 cannot train on several workers")
+    if "TF_CONFIG" not in os.environ:
+        raise InputError("--strategy multi-worker needs the environment variable TF_CONFIG: see the training guide")
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy().scope()
+    except (LookupError, TypeError, AttributeError, ValueError, RuntimeError, tf.errors.OpError) as error:
+        raise InputError(f"TF_CONFIG cannot be used: {reason_of(error)}") from None
+
+
+def is_chief() -> bool:
+    """Says whether this process is the one of all workers that writes files; without workers it is."""
+    resolver = getattr(tf.distribute.get_strategy(), "cluster_resolver", None)
+    if resolver is None or not resolver.task_type:
+        return True
+    first = "chief" if "chief" in resolver.cluster_spec().jobs else "worker"
+    return (resolver.task_type, resolver.task_id) == (first, 0)

@@ -154,7 +154,8 @@ def decide_xla(config: Configuration, examples: Examples, updates: int, own_part
     """
     shapes = np.unique(make_layout(examples, config.batch_size, config.length_buckets).shapes, axis=0)
     # On a CPU, XLA draws the random numbers of a dropout so slowly that nothing is won.
-    unfit = own_parts or config.deterministic or config.dropout or config.recurrent_dropout
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    unfit = own_parts or replicas > 1 or config.deterministic or config.dropout or config.recurrent_dropout
     pays = updates >= PAYS_BACK * len(shapes) and not unfit
     if config.jit_compile == "off" or (config.jit_compile == "auto" and not pays):
         return False

@@ -1,5 +1,6 @@
 """The main job as a story: text -> ids -> batches -> model -> loss -> answers."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from keras_seq2seq.keras_version import keras
 from keras_seq2seq.layers.attention import Attention
 from keras_seq2seq.layers.recurrent import CellChoice
 from keras_seq2seq.model.losses import TokenLoss
+from keras_seq2seq.model.replicas import is_chief
 from keras_seq2seq.model.saving import MODEL_FILE, load
 from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.tensorboard.callback import SHOWN, TensorBoard, check_profiler
@@ -81,12 +83,14 @@ def train(
     refuse_weight_keepers(callbacks, config)
     if config.profile:
         check_profiler()
+    elsewhere = tempfile.TemporaryDirectory()  # for the workers that are not the chief, which do as it does
     digests = fingerprint(train_pairs, list(valid_pairs))
     own = names_of(metrics=metrics, callbacks=callbacks, loss=loss, cell=cell, attention=attention)
     if config.resume:
         run = Path(config.logs, str(config.run))
         model = load_stopped(run, config, digests, own)
         print(f"Resuming {run} after epoch {model.progress['epoch']}")
+        run = run if is_chief() else Path(elsewhere.name)
         vocabularies = (model.source_vocabulary, model.target_vocabulary)
     else:
         vocabularies = build_vocabularies(train_pairs, config)
@@ -113,7 +117,7 @@ def train(
             jit_compile=jit_compile,
         )
         model.progress.update(epoch=0, data=digests, own=own)
-        run = new_run_folder(config, train_pairs)
+        run = new_run_folder(config, train_pairs) if is_chief() else Path(elsewhere.name)
 
     model.progress["configuration"] = what_counts(config)
     done = model.progress["epoch"]
