@@ -36,7 +36,7 @@ def execute(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     run.cells = [cell for one in run.cells for cell in (one, *solutions_of(one))]
     with tempfile.TemporaryDirectory() as folder:
         client = nbclient.NotebookClient(
-            run, timeout=300, kernel_name="python3", record_timing=False, resources={"metadata": {"path": folder}}
+            run, timeout=600, kernel_name="python3", record_timing=False, resources={"metadata": {"path": folder}}
         )
         client.execute()
     run.cells = [cell for cell in run.cells if not cell.metadata.get("solution")]
