@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
 
 BLUE, ORANGE, GREY = "#006BA4", "#C85200", "#595959"  # told apart by colour-blind readers too
 SOURCE, TARGET = ["<q>", "what", "…", "banana"], ["<a>", "yellow", "…", "time"]
@@ -13,14 +14,8 @@ PLAIN = {"parse_math": False, "ha": "center", "va": "center"}
 
 def box(axes, x, y, text, colour, width=0.86, height=0.5):
     shape = {"boxstyle": "round,pad=0.02", "facecolor": "white", "edgecolor": colour, "linewidth": 1.4}
-    axes.add_patch(patch(x, y, width, height, shape))
+    axes.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, **shape))
     axes.text(x, y, text, size=9, **PLAIN)
-
-
-def patch(x, y, width, height, shape):
-    from matplotlib.patches import FancyBboxPatch
-
-    return FancyBboxPatch((x - width / 2, y - height / 2), width, height, **shape)
 
 
 def arrow(axes, start, end, colour, width=1.2):

@@ -119,7 +119,11 @@ def main() -> int:
         if options.write:
             nbformat.write(new, FILES[name])
         failed |= bool(found)
-        print(f"{name}: {seconds:.0f} s, {used:.0f} s of a processor, {FILES[name].stat().st_size // 1000} kB", *found, sep="\n")
+        print(
+            f"{name}: {seconds:.0f} s, {used:.0f} s of a processor, {FILES[name].stat().st_size // 1000} kB",
+            *found,
+            sep="\n",
+        )
     return int(failed)
 
 
