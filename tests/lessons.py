@@ -6,8 +6,8 @@ prints is not stored.
 """
 
 import argparse
+import os
 import re
-import resource
 import sys
 import tempfile
 import time
@@ -38,7 +38,7 @@ def execute(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
         client = nbclient.NotebookClient(
             run, timeout=600, kernel_name="python3", record_timing=False, resources={"metadata": {"path": folder}}
         )
-        client.execute()
+        client.execute(env={**os.environ, "TMPDIR": folder})
     run.cells = [cell for cell in run.cells if not cell.metadata.get("solution")]
     for number, cell in enumerate((cell for cell in run.cells if cell.cell_type == "code"), start=1):
         cell.execution_count = number
@@ -105,16 +105,17 @@ def last_digit(number: str) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("names", nargs="*", choices=[[], *FILES], metavar="NAME", help=", ".join(FILES))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(FILES))
     parser.add_argument("--write", action="store_true", help="store the outputs")
     options = parser.parse_args()
+    if not set(options.names) <= set(FILES):
+        parser.error(f"the lessons are {', '.join(FILES)}")
     failed = False
     for name in options.names or FILES:
         stored = nbformat.read(FILES[name], as_version=4)
-        start, used = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        start, used = time.monotonic(), os.times().children_user
         new = execute(stored)
-        seconds = time.monotonic() - start
-        used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - used
+        seconds, used = time.monotonic() - start, os.times().children_user - used
         found = [] if options.write else differences(stored, new)
         if options.write:
             nbformat.write(new, FILES[name])
