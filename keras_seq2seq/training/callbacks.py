@@ -19,6 +19,12 @@ from keras_seq2seq.training.configuration import Configuration
 from keras_seq2seq.training.interruption import uninterrupted
 
 
+EXPLAINED = """
+loss: the cross-entropy of each label, in nats; mask: 1 at a token, 0 at padding
+masked loss: the two multiplied; batch loss: its sum over the number of tokens
+Lesson 1 explains each tensor: docs/lessons/training.ipynb, sections 3 to 5."""
+
+
 class Inspect(keras.callbacks.Callback):
     """Prints, every few updates, what the notebook printed: each tensor between the logits and the loss.
 
@@ -34,6 +40,9 @@ class Inspect(keras.callbacks.Callback):
         self.batch = batch
         self.every = every
         self.next_update = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        print(EXPLAINED)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         update = updates_of(self.model)
