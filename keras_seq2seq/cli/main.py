@@ -38,11 +38,16 @@ def train(arguments: Sequence[str], program: str = "keras-seq2seq train") -> Non
         versions = keras_version.versions()
     print(versions, flush=True)
 
+    import tensorflow as tf
+
     from keras_seq2seq.model.replicas import is_chief, scope_of
     from keras_seq2seq.training.loop import train as run
 
-    with scope_of(strategy), contextlib.nullcontext() if is_chief() else contextlib.redirect_stdout(io.StringIO()):
-        run(config, train_pairs, valid_pairs)
+    try:
+        with scope_of(strategy), contextlib.nullcontext() if is_chief() else contextlib.redirect_stdout(io.StringIO()):
+            run(config, train_pairs, valid_pairs)
+    except tf.errors.UnavailableError:
+        raise InputError("a worker is gone: start all of them again, with --run and --resume") from None
 
 
 COMMANDS = {"train": train, "predict": commands.predict, "evaluate": commands.evaluate, "export": commands.export}

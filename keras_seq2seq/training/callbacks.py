@@ -18,7 +18,6 @@ from keras_seq2seq.model.train_step import Batch, updates_of
 from keras_seq2seq.training.configuration import Configuration
 from keras_seq2seq.training.interruption import uninterrupted
 
-
 EXPLAINED = """
 loss: the cross-entropy of each label, in nats; mask: 1 at a token, 0 at padding
 masked loss: the two multiplied; batch loss: its sum over the number of tokens
