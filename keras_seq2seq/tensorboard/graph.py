@@ -23,9 +23,8 @@ def graph(model: Seq2Seq, examples: Examples) -> None:
             return masked_mean(token_crossentropy(labels, logits), label_mask(labels))
 
     names = ("source", "decoder_input", "labels")
-    inputs = [
-        tf.TensorSpec(side.to_tensor().shape, tf.int32, name) for side, name in zip(examples, names, strict=False)
-    ]
+    # Of unknown lengths: with known ones there would be no loop over time, but all of its steps.
+    inputs = [tf.TensorSpec([len(examples.pairs), None], tf.int32, name) for name in names]
     traced = forward.get_concrete_function(*inputs).graph.as_graph_def(add_shapes=True)
     tf.summary.graph(readable(traced, model))
 

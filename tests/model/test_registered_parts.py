@@ -152,7 +152,6 @@ class UnregisteredAttention(FirstToken):
         (Unregistered(6), "Unregistered"),
         (lambda units: LeakyCell(units), "<lambda>"),
         (functools.partial(LeakyCell), "partial"),
-        (keras.layers.GRUCell, "GRUCell"),
         (keras.layers.RNN(keras.layers.GRUCell(6)), "RNN"),
     ],
 )
@@ -160,6 +159,12 @@ def test_a_cell_that_no_saved_model_could_find_again_is_refused_at_once(half, ow
     with pytest.raises(ValueError) as caught:
         half(7, cell=own)
     check_unregistered(caught, name)
+
+
+def test_a_class_of_keras_is_answered_by_what_to_write_instead():
+    with pytest.raises(ValueError) as caught:
+        Encoder(7, cell=keras.layers.GRUCell)
+    assert str(caught.value) == 'the cell is a class of Keras: write cell="gru", or GRUCell(units)'
 
 
 @pytest.mark.parametrize(
