@@ -98,7 +98,7 @@ def quiet_start() -> Iterator[None]:
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
-    # Advice on slow callbacks and retracing is for whoever writes the program, not for whoever runs it.
+    # Advice on slow callbacks and retracing is for the program's author, not for its user.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 

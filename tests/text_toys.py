@@ -45,7 +45,7 @@ def char_model():
 
 
 def trained(pairs, **options):
-    """Trains a small model until it says every target of `pairs`, nearly for certain."""
+    """Trains a small model until it generates every target of `pairs` with a probability near 1."""
     keras.utils.set_random_seed(1)
     config = Configuration(embedding_dim=8, units=32, embedding_stddev=0.5, learning_rate=0.03, **options)
     vocabularies = build_vocabularies(pairs, config)

@@ -93,7 +93,7 @@ def padded(rows, extra=0):
 
 
 def make_batch(sources, targets, extra=0):
-    """Returns `((source, decoder_input), labels)` from rows of word ids, the special tokens put around them."""
+    """Returns `((source, target_input), labels)` from rows of word ids, the special tokens put around them."""
     return (
         (
             padded([[2, *source] for source in sources], extra),

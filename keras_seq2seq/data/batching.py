@@ -15,13 +15,13 @@ class Examples(NamedTuple):
     """Encoded pairs: three ragged int32 tensors `(pairs, time)`, and the texts they were made from."""
 
     source: tf.RaggedTensor
-    decoder_input: tf.RaggedTensor
+    target_input: tf.RaggedTensor
     labels: tf.RaggedTensor
     pairs: list[Pair]
 
     def first(self, count: int) -> "Examples":
         """Returns the first `count` pairs, or all if there are fewer."""
-        return Examples(self.source[:count], self.decoder_input[:count], self.labels[:count], self.pairs[:count])
+        return Examples(self.source[:count], self.target_input[:count], self.labels[:count], self.pairs[:count])
 
 
 def add_question(source: tf.RaggedTensor, vocabulary: Vocabulary) -> tf.RaggedTensor:
@@ -43,9 +43,9 @@ def teacher_forcing(target: tf.RaggedTensor, vocabulary: Vocabulary) -> tuple[tf
     Returns:
         Decoder input and labels, `(pairs, time)` ragged ids of the same lengths.
     """
-    decoder_input = _put(vocabulary.tokens.index(ANSWER), target, before=True)
+    target_input = _put(vocabulary.tokens.index(ANSWER), target, before=True)
     end = vocabulary.id_of(END)
-    return decoder_input, decoder_input if end is None else _put(end, target, before=False)
+    return target_input, target_input if end is None else _put(end, target, before=False)
 
 
 def _put(token: int, rows: tf.RaggedTensor, before: bool) -> tf.RaggedTensor:
@@ -69,9 +69,9 @@ def encode_pairs(
     lengths = np.stack([source.row_lengths(), target.row_lengths()])
     kept = np.flatnonzero(((lengths >= 1) & (lengths <= max_length)).all(axis=0))
     source, target = tf.gather(source, kept), tf.gather(target, kept)
-    decoder_input, labels = teacher_forcing(target, target_vocabulary)
+    target_input, labels = teacher_forcing(target, target_vocabulary)
     return Examples(
-        add_question(source, source_vocabulary), decoder_input, labels, [pairs[int(index)] for index in kept]
+        add_question(source, source_vocabulary), target_input, labels, [pairs[int(index)] for index in kept]
     )
 
 
@@ -173,8 +173,8 @@ def _padded(examples: Examples) -> Callable[[tf.Tensor, tf.Tensor], tuple]:
         def dense(side: tf.RaggedTensor, time: tf.Tensor) -> tf.Tensor:
             return tf.gather(side, rows).to_tensor(shape=tf.stack([size, time]))
 
-        decoder_input, labels = dense(examples.decoder_input, target_time), dense(examples.labels, target_time)
-        return (dense(examples.source, source_time), decoder_input), labels
+        target_input, labels = dense(examples.target_input, target_time), dense(examples.labels, target_time)
+        return (dense(examples.source, source_time), target_input), labels
 
     return pad
 

@@ -60,7 +60,7 @@ class Vocabulary:
         unit: `word`, `char` or `space`: see `tokenize`.
 
     Attributes:
-        table: the lookup table from tokens to ids, for whoever writes a graph that uses it.
+        table: the lookup table from tokens to ids, for a graph that uses it.
 
     Raises:
         InputError: a token is no text, `<pad>` is not first, or a token stands there twice.

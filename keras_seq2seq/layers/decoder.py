@@ -118,7 +118,7 @@ class Decoder(RecurrentHalf):
 
     def inspect(self, target_input: tf.Tensor, state: State, memory: Memory = ()) -> dict[str, tf.Tensor]:
         """Returns `logits`, `hidden_states` `(batch, target_time, units)` and, with attention, its weights
-        `(batch, target_time, source_time)`: what `call` computes on the way, for whoever wants to look."""
+        `(batch, target_time, source_time)`: what `call` computes on the way."""
         logits, hidden, weights = self._over_time(target_input, state, memory, False)
         seen = {"logits": logits, "hidden_states": hidden}
         return seen if weights is None else {**seen, "attention": weights}

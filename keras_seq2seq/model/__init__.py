@@ -1,6 +1,6 @@
 """A `Seq2Seq` learns batches and answers texts. It is trained, decoded from, measured, saved and exported here.
 
 In reading order: seq2seq, losses, metrics, train_step, decoding, generation, evaluation, saving, export.
-What files say is checked in deserialization.
+Descriptions in files are checked in deserialization.
 What few runs need is in scheduled_sampling, precision and replicas.
 """

@@ -102,7 +102,7 @@ def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strateg
         raise InputError(f"the pair {source!r}, {target!r} has no {vocabulary.unit} token on a side")
     # As in an answer, no more of a source is read than the model was trained to read, `<q>` and that many tokens.
     source = examples.source[:, : 1 + model.max_source_length]
-    log_probabilities, likeliest = model.teacher_forced(source, examples.decoder_input, examples.labels)
+    log_probabilities, likeliest = model.teacher_forced(source, examples.target_input, examples.labels)
     loss = -float(np.concatenate(log_probabilities).mean(dtype=np.float64))
 
     generated = model.generate(sources, strategy)

@@ -72,7 +72,7 @@ class TextGeneration(keras.Model):
             scores = score(log_probabilities, tf.math.count_nonzero(ids, axis=-1, dtype=tf.int32))
             answers = tf.reshape(ids, [-1, tf.shape(ids)[-1]])
             answers = tf.reshape(self.target_vocabulary.decode(answers), tf.shape(log_probabilities))
-            # Nothing asked, nothing answered: one empty answer, for certain.
+            # A text without tokens gets one empty answer, with probability 1.
             asked = tokens.row_lengths()[:, None] > 0
             nothing = tf.where(tf.range(tf.shape(answers)[1]) == 0, 0.0, NEVER)
             values = [tf.where(asked, value, nothing) for value in (log_probabilities, scores)]
@@ -82,8 +82,8 @@ class TextGeneration(keras.Model):
 
     def _measuring(self) -> tf.types.experimental.GenericFunction:
         @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)] * 3)
-        def measure(source, decoder_input, labels):
-            logits = self((source, decoder_input), training=False)
+        def measure(source, target_input, labels):
+            logits = self((source, target_input), training=False)
             likeliest = tf.argmax(logits, axis=-1, output_type=tf.int32)
             return -token_crossentropy(labels, logits), tf.equal(likeliest, labels)
 
@@ -92,7 +92,7 @@ class TextGeneration(keras.Model):
     def teacher_forced(
         self,
         source: tf.RaggedTensor,
-        decoder_input: tf.RaggedTensor,
+        target_input: tf.RaggedTensor,
         labels: tf.RaggedTensor,
         batch_size: int = 128,
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
@@ -100,7 +100,7 @@ class TextGeneration(keras.Model):
 
         Args:
             source: `(pairs, time)` ids, as `batching.Examples` has them; so are the next two.
-            decoder_input: what the decoder reads.
+            target_input: what the decoder reads.
             labels: what it has to predict.
             batch_size: the most pairs at once; of long ones there are fewer.
 
@@ -110,7 +110,7 @@ class TextGeneration(keras.Model):
         lengths = np.maximum(source.row_lengths(), labels.row_lengths())
         log_probabilities, likeliest = ([np.empty(0)] * len(lengths) for _ in range(2))
         for rows in _of_similar_length(lengths, batch_size):
-            batch = [tf.gather(side, rows).to_tensor() for side in (source, decoder_input, labels)]
+            batch = [tf.gather(side, rows).to_tensor() for side in (source, target_input, labels)]
             measured = [values.numpy() for values in self._graphs().teacher_forced(*batch)]
             for row, count, *values in zip(rows, np.count_nonzero(batch[2], axis=1), *measured, strict=True):
                 log_probabilities[row], likeliest[row] = (value[:count] for value in values)
@@ -121,7 +121,7 @@ class TextGeneration(keras.Model):
     ) -> list[list[Hypothesis]]:
         """Answers texts, in their order, with log-probabilities and scores.
 
-        A text without any token (an empty one, say) gets an empty answer; an unknown token is read as `<unk>`;
+        A text without any token (an empty one, for example) gets an empty answer; an unknown token is read as `<unk>`;
         of a text with more than `max_source_length` tokens the first ones are read.
 
         Args:
@@ -190,7 +190,7 @@ class TextGeneration(keras.Model):
 
 
 def list_of_texts(texts: Iterable[str], name: str) -> list[str]:
-    """Returns texts as a list, or says which one is none.
+    """Returns texts as a list.
 
     Args:
         texts: the texts.

@@ -23,7 +23,7 @@ def probability_at(update: tf.Tensor, highest: float, updates: int) -> tf.Tensor
 
 
 def mix_in_own_tokens(
-    decoder_input: tf.Tensor,
+    target_input: tf.Tensor,
     state: State,
     step: Step,
     probability: tf.Tensor,
@@ -35,7 +35,7 @@ def mix_in_own_tokens(
     No gradient flows through the choice; train on the result as on any other decoder input.
 
     Args:
-        decoder_input: `(batch, time)` int32 ids; the start token and padding stay as they are.
+        target_input: `(batch, time)` int32 ids; the start token and padding stay as they are.
         state: from the decoder's `prepare`, a flat list of `(batch, units)`.
         step: the decoder's: see `decoding.Task`.
         probability: of taking the model's own token.
@@ -45,7 +45,7 @@ def mix_in_own_tokens(
     Returns:
         `(batch, time)` int32 ids.
     """
-    true_tokens = tf.transpose(decoder_input)  # (time, batch)
+    true_tokens = tf.transpose(target_input)  # (time, batch)
     own_turn = (coin(tf.shape(true_tokens)) < probability) & (true_tokens != 0)
 
     def generate_one(time, token, state, read):
@@ -55,8 +55,8 @@ def mix_in_own_tokens(
         return time + 1, token, state, read.write(time, token)
 
     times = tf.shape(true_tokens)[0]
-    read = tf.TensorArray(decoder_input.dtype, size=times, element_shape=[None], clear_after_read=False)
+    read = tf.TensorArray(target_input.dtype, size=times, element_shape=[None], clear_after_read=False)
     read = read.write(0, true_tokens[0])
     loop = (tf.constant(1), true_tokens[0], list(state), read)
     *_, read = tf.while_loop(lambda time, *_: time < times, generate_one, loop)
-    return tf.stop_gradient(tf.ensure_shape(tf.transpose(read.stack()), decoder_input.shape))
+    return tf.stop_gradient(tf.ensure_shape(tf.transpose(read.stack()), target_input.shape))

@@ -29,8 +29,8 @@ class Seq2Seq(TextGeneration, TrainStep):
     """An encoder whose final state seeds a decoder (Sutskever et al., 2014; Cho et al., 2014).
 
     Args:
-        encoder: any that keeps to `contract.EncoderContract`: an `Encoder`, say.
-        decoder: any that keeps to `contract.DecoderContract`: a `Decoder`, say. It may share the encoder's `embedding`.
+        encoder: any that keeps to `contract.EncoderContract`, such as `Encoder`.
+        decoder: any that keeps to `contract.DecoderContract`, such as `Decoder`; the encoder's `embedding` may be its too.
         source_vocabulary: of the texts it reads.
         target_vocabulary: of the texts it generates.
         max_source_length: of a longer source the first tokens are read.
@@ -124,7 +124,7 @@ class Seq2Seq(TextGeneration, TrainStep):
         return self.decoder(target_input, state, memory, training=training)
 
     def encode(self, source: tf.Tensor, training: bool = False) -> tuple[State, Any]:
-        """Returns the state the decoder starts from, and what it wants beside it: see `DecoderContract.prepare`."""
+        """Returns the state the decoder starts from, and what it needs beside it: see `DecoderContract.prepare`."""
         memory, state = self.encoder(source, training=training)
         return self.decoder.prepare(state, memory, tf.not_equal(source, 0, name="source_mask"))
 
@@ -173,10 +173,10 @@ class Seq2Seq(TextGeneration, TrainStep):
         )
         return strategy(task)
 
-    def answers_exactly(self, source: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    def exact_matches(self, source: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         """Returns `(batch,)` bool: whether the greedy answer is the reference, `<end>` (the last label) included.
 
-        A reference that holds `<unk>` is answered by nothing: what cannot be named cannot be right.
+        A reference that holds `<unk>` never matches: the model cannot generate what has no name.
         """
         generated = self.generate_ids(source, max_length=tf.shape(labels)[1])[0][:, 0]
         # By `tf.equal`, since the result of `==` has no rank where a size is not known when the graph is made.

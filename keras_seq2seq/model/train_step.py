@@ -75,11 +75,11 @@ class TrainStep(SameOnBothKeras, keras.Model):
         self.optimizer.build(self.trainable_variables)
 
     def get_compile_config(self) -> dict[str, Any]:
-        """Returns what a file says of `compile`: the metrics, which change nothing, are given anew."""
+        """Returns how the model was compiled, for its file; without metrics, which are given anew."""
         loss = self._compiled.loss
         try:
             described = describe(loss)
-        except ValueError:  # not registered: whoever loads the model is told its name
+        except ValueError:  # not registered: loading names it in a message
             described = {"class_name": getattr(loss, "__name__", type(loss).__name__), "config": {}}
         config = super().get_compile_config()
         return {**config, "loss": described} if config else {}  # a model that is not compiled is saved without
@@ -133,12 +133,12 @@ class TrainStep(SameOnBothKeras, keras.Model):
         """Measures one batch: loss and token accuracy with teacher forcing, exact match without.
 
         Token accuracy is the share of labels that are the likeliest token, `<unk>` among them; an answer with `<unk>`
-        is no exact match: see `answers_exactly`.
+        is no exact match: see `exact_matches`.
         """
         inputs, labels, weights = _unpack(batch)
         logits = self(inputs, training=False)
         results = self._track(logits, token_crossentropy(labels, logits), labels, weights)
-        exact = tf.cast(self.answers_exactly(inputs[0], labels), tf.float32)
+        exact = tf.cast(self.exact_matches(inputs[0], labels), tf.float32)
         self.exact_tracker.update_state(exact, sample_weight=tf.reduce_any(labels != 0, axis=1))  # not of empty rows
         return {**results, "exact_match": mean_over_replicas(self.exact_tracker)}
 
@@ -209,7 +209,7 @@ class TrainStep(SameOnBothKeras, keras.Model):
         """
         if isinstance(self._compiled.loss, UnknownLoss):
             raise InputError(self._compiled.loss.message)
-        schedule = _schedule_of(getattr(self, "optimizer", None))  # Keras says that `compile` comes first
+        schedule = _schedule_of(getattr(self, "optimizer", None))  # without `compile`, Keras raises its own error
         for callback in tf.nest.flatten(callbacks or []):
             require_same_keras(callback, "callback")
             if schedule and isinstance(callback, CHANGE_LEARNING_RATE):
@@ -228,7 +228,7 @@ class TrainStep(SameOnBothKeras, keras.Model):
 
 
 def gradients_of(tape: tf.GradientTape, loss: tf.Tensor, variables: list[Any]) -> list[tf.Tensor]:
-    """Returns dense gradients, zeros where the loss does not hang on a variable.
+    """Returns dense gradients, zeros where the loss does not depend on a variable.
 
     The norm of a sparse one, of an embedding, would count a token that occurs twice as two.
     """

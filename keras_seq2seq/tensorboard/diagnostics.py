@@ -59,7 +59,7 @@ def look(model: Seq2Seq, examples: Examples) -> dict[str, np.ndarray]:
         examples: the pairs.
 
     Returns:
-        `source`, `decoder_input` and `labels`, what is read and what is to be predicted, ids `(rows, time)`;
+        `source`, `target_input` and `labels`, what is read and what is to be predicted, ids `(rows, time)`;
         `loss` and `predicted`, of the shape of `labels`: in nats, and the likeliest ids, the reference given so far;
         `generated`, ids `(rows, longer)`: the greedy answer, `<end>` included, 0 behind it;
         `encoder` and `decoder`, the hidden states `(rows, time, units)`, the top layer's;
@@ -80,7 +80,7 @@ def look(model: Seq2Seq, examples: Examples) -> dict[str, np.ndarray]:
     longest = min(model.max_target_length, 2 * labels.shape[1])  # an untrained model finds no end
     seen = {
         "source": source,
-        "decoder_input": target_input,
+        "target_input": target_input,
         "labels": labels,
         "loss": loss,
         "predicted": tf.argmax(shown["logits"], axis=-1),
@@ -98,7 +98,7 @@ def look(model: Seq2Seq, examples: Examples) -> dict[str, np.ndarray]:
 
 def exact_match(model: Seq2Seq, examples: Examples) -> float:
     """Returns the share of pairs whose greedy answer is the reference, `<end>` included."""
-    exact = model.answers_exactly(examples.source.to_tensor(), examples.labels.to_tensor())
+    exact = model.exact_matches(examples.source.to_tensor(), examples.labels.to_tensor())
     return float(tf.reduce_mean(tf.cast(exact, tf.float32)))
 
 

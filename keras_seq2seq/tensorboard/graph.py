@@ -16,13 +16,13 @@ def graph(model: Seq2Seq, examples: Examples) -> None:
     """Writes the graph of the loss of a few pairs by the default summary writer; its edges show the shapes."""
 
     @tf.function(autograph=False)
-    def forward(source, decoder_input, labels):
+    def forward(source, target_input, labels):
         # Not through `__call__`: the outermost box would hold all the others.
-        logits = model.call((source, decoder_input), training=False)
+        logits = model.call((source, target_input), training=False)
         with tf.name_scope("loss"):
             return masked_mean(token_crossentropy(labels, logits), label_mask(labels))
 
-    names = ("source", "decoder_input", "labels")
+    names = ("source", "target_input", "labels")
     # Of unknown lengths: with known ones there would be no loop over time, but all of its steps.
     inputs = [tf.TensorSpec([len(examples.pairs), None], tf.int32, name) for name in names]
     traced = forward.get_concrete_function(*inputs).graph.as_graph_def(add_shapes=True)

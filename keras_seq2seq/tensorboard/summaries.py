@@ -65,7 +65,7 @@ def sentences(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
 def histograms(seen: Seen) -> None:
     """Writes the distribution of every weight, of its gradient, and of the hidden states, padding left out."""
     values = {name: value for name, value in seen.items() if name.startswith(("weights/", "gradients/"))}
-    for part, ids in (("encoder", "source"), ("decoder", "decoder_input")):
+    for part, ids in (("encoder", "source"), ("decoder", "target_input")):
         if part in seen:
             values[f"hidden_states/{part}"] = seen[part][seen[ids] != 0]
     _write_at_once([histogram_pb(name, value) for name, value in values.items()])
@@ -82,7 +82,7 @@ def images(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
     labels = tokens_of(seen["labels"], kept, target)
     rows = (kept, labels, [source for source, _ in examples.pairs])
     read, *_ = tokens_of(seen["source"], seen["source"] != 0, source)
-    given, *_ = tokens_of(seen["decoder_input"], seen["decoder_input"] != 0, target)
+    given, *_ = tokens_of(seen["target_input"], seen["target_input"] != 0, target)
     states = [
         (part, seen[part][0, : len(tokens)], tokens)
         for part, tokens in (("encoder", read), ("decoder", given))
@@ -104,7 +104,7 @@ def images(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
 def embeddings(model: Seq2Seq, examples: Examples, folder: Path) -> None:
     """Writes the embeddings for the projector, each token with how often training meets it, as tables in `folder`."""
     source, target = (getattr(half, "embedding", None) for half in (model.encoder, model.decoder))
-    read, written = examples.source.flat_values, examples.decoder_input.flat_values
+    read, written = examples.source.flat_values, examples.target_input.flat_values
     sides = [("source", source, model.source_vocabulary, read), ("target", target, model.target_vocabulary, written)]
     if source is target:
         sides = [("shared", source, model.source_vocabulary, tf.concat([read, written], axis=0))]

@@ -30,7 +30,7 @@ class Inspect(keras.callbacks.Callback):
     What is shown at update 0 is the untrained model: the tensors belong to the moment before the update.
 
     Args:
-        batch: the examples to show: `((source, decoder_input), labels)`, ids of `(batch, time)`.
+        batch: the examples to show: `((source, target_input), labels)`, ids of `(batch, time)`.
         every: updates between two prints.
     """
 

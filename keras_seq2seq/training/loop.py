@@ -69,7 +69,7 @@ def train(
 
     Raises:
         InputError: no pair is short enough, the logs folder cannot be written, or what `config` asks for is
-            impossible here: there are no validation pairs, say, or no profiler.
+            impossible here: no validation pairs or no profiler, for example.
         KeyboardInterrupt: Ctrl-C; the last finished epoch has been saved.
     """
     keras.utils.set_random_seed(config.seed)
@@ -185,7 +185,7 @@ def prepare(
     target_vocabulary: Vocabulary,
     config: Configuration,
 ) -> Examples:
-    """Encodes pairs and says how many were left out.
+    """Encodes pairs and prints how many were left out.
 
     Raises:
         InputError: all of them were.

@@ -1,6 +1,6 @@
 """What is printed of each epoch: one line that fits a terminal, and there a progress bar for as long as it lasts.
 
-Keras's own line is wider than a terminal, other on each Keras, and says nothing while it validates.
+Keras's own line is wider than a terminal, different on each Keras, and silent during validation.
 """
 
 import collections

@@ -34,15 +34,15 @@ def test_the_source_begins_with_the_question_mark_token():
 
 
 def test_teacher_forcing_asks_for_the_next_token():
-    decoder_input, labels = teacher_forcing(ragged([5, 6, 7], [6]), WORDS)
-    assert decoder_input.to_list() == [[A, 5, 6, 7], [A, 6]]
+    target_input, labels = teacher_forcing(ragged([5, 6, 7], [6]), WORDS)
+    assert target_input.to_list() == [[A, 5, 6, 7], [A, 6]]
     assert labels.to_list() == [[5, 6, 7, END], [6, END]]
 
 
 def test_as_published_the_decoder_reads_what_it_must_predict():
     # The notebook's vocabulary has no `<end>`; its `<a>` is 18.
-    decoder_input, labels = teacher_forcing(ragged([5, 6, 7], [6]), Vocabulary(NOTEBOOK_TOKENS, "word"))
-    assert decoder_input.to_list() == labels.to_list() == [[18, 5, 6, 7], [18, 6]]
+    target_input, labels = teacher_forcing(ragged([5, 6, 7], [6]), Vocabulary(NOTEBOOK_TOKENS, "word"))
+    assert target_input.to_list() == labels.to_list() == [[18, 5, 6, 7], [18, 6]]
 
 
 # Pairs
@@ -51,7 +51,7 @@ def test_as_published_the_decoder_reads_what_it_must_predict():
 def test_pairs_are_encoded_by_hand():
     examples = encode_pairs([("b c", "d"), ("x", "c c")], WORDS, WORDS)
     assert examples.source.to_list() == [[Q, 5, 6], [Q, 1]]
-    assert examples.decoder_input.to_list() == [[A, 7], [A, 6, 6]]
+    assert examples.target_input.to_list() == [[A, 7], [A, 6, 6]]
     assert examples.labels.to_list() == [[7, END], [6, 6, END]]
     assert examples.pairs == [("b c", "d"), ("x", "c c")]
 
@@ -109,12 +109,12 @@ def examples_of(lengths):
 
 def numbers_in(batch):
     """Returns which examples are in a batch; both sides and the labels have to agree on it. Empty rows come last."""
-    (source, decoder_input), labels = batch
+    (source, target_input), labels = batch
     filled = int(tf.math.count_nonzero(source[:, 0]))
-    for side in (source, decoder_input, labels):
+    for side in (source, target_input, labels):
         assert not np.any(side[filled:])
     first = source[:filled, 1].numpy()
-    np.testing.assert_array_equal(decoder_input[:filled, 1], first)
+    np.testing.assert_array_equal(target_input[:filled, 1], first)
     np.testing.assert_array_equal(labels[:filled, 0], first)
     return [int(number) - len(SPECIAL) for number in first]
 
@@ -167,13 +167,13 @@ def test_buckets_are_about_equal_in_size():
 def test_each_example_is_in_one_batch_of_its_buckets_shape():
     examples, seen = examples_of(FIVE), []
     for batch in example_batches(examples, **TWO_BUCKETS):
-        (source, decoder_input), labels = batch
+        (source, target_input), labels = batch
         numbers = numbers_in(batch)
         assert 1 <= len(numbers) <= 2
         short = {0, 1, 2} >= set(numbers)
         assert short or {3, 4} >= set(numbers)
         assert source.shape[1] == (3 if short else 6)
-        assert labels.shape[1] == decoder_input.shape[1] == (3 if short else 7)
+        assert labels.shape[1] == target_input.shape[1] == (3 if short else 7)
         seen += numbers
     assert sorted(seen) == [0, 1, 2, 3, 4]
 
@@ -181,10 +181,10 @@ def test_each_example_is_in_one_batch_of_its_buckets_shape():
 def test_padding_stands_on_the_right_and_nowhere_else():
     examples = examples_of(FIVE)
     for batch in example_batches(examples, **TWO_BUCKETS):
-        (source, decoder_input), labels = batch
+        (source, target_input), labels = batch
         for padded, rows in (
             (source, examples.source),
-            (decoder_input, examples.decoder_input),
+            (target_input, examples.target_input),
             (labels, examples.labels),
         ):
             numbers = numbers_in(batch)

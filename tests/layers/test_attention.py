@@ -84,17 +84,17 @@ def test_the_decoder_combines_hidden_state_and_context(kind):
     np.testing.assert_allclose(logits[0], by_hand, rtol=1e-4, atol=1e-6)
 
 
-def inspected(model, source, decoder_input):
-    return model.decoder.inspect(decoder_input, *model.encode(source))
+def inspected(model, source, target_input):
+    return model.decoder.inspect(target_input, *model.encode(source))
 
 
 def test_the_decoder_shows_its_weights():
     model = toys.make_model(attention="dot")
-    (source, decoder_input), _ = toys.BATCHES[0]
-    seen = inspected(model, source, decoder_input)
-    np.testing.assert_array_equal(seen["logits"], model((source, decoder_input)))
+    (source, target_input), _ = toys.BATCHES[0]
+    seen = inspected(model, source, target_input)
+    np.testing.assert_array_equal(seen["logits"], model((source, target_input)))
     weights = seen["attention"]
     assert weights.shape == (2, 6, 4)
     np.testing.assert_allclose(tf.reduce_sum(weights, axis=-1), np.ones([2, 6]), rtol=1e-6)
     assert not weights[1, :, 2:].numpy().any()  # the second source has two tokens
-    assert set(inspected(toys.make_model(), source, decoder_input)) == {"logits", "hidden_states"}
+    assert set(inspected(toys.make_model(), source, target_input)) == {"logits", "hidden_states"}

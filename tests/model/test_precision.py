@@ -55,20 +55,20 @@ def half_model(**options):
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_layers_compute_in_16_bits_and_weights_and_logits_stay_float32(precision):
     model = toys.make_model(precision=precision, cell="lstm", attention="additive", tie_embeddings=True)
-    (source, decoder_input), _ = toys.BATCHES[0]
+    (source, target_input), _ = toys.BATCHES[0]
     state, (keys, memory, mask) = model.encode(source)
     assert {part.dtype for part in [*state, keys, memory]} == {tf.as_dtype(precision)}
-    logits = model((source, decoder_input))
-    seen = model.decoder.inspect(decoder_input, state, (keys, memory, mask))
+    logits = model((source, target_input))
+    seen = model.decoder.inspect(target_input, state, (keys, memory, mask))
     np.testing.assert_array_equal(seen["logits"], logits)
-    first, _ = model.decoder.step(decoder_input[:, 0], state, (keys, memory, mask))
+    first, _ = model.decoder.step(target_input[:, 0], state, (keys, memory, mask))
     np.testing.assert_allclose(first, logits[:, 0], atol=1e-6)
     weights = seen["attention"]
     assert logits.dtype == weights.dtype == tf.float32
     assert {np.dtype(toys.array(weight).dtype) for weight in model.trainable_weights} == {np.dtype("float32")}
     # The logits are no 16-bit numbers in disguise: rounding changes them.
     assert (tf.cast(tf.cast(logits, precision), tf.float32) != logits).numpy().any()
-    exact = toys.make_model(cell="lstm", attention="additive", tie_embeddings=True)((source, decoder_input))
+    exact = toys.make_model(cell="lstm", attention="additive", tie_embeddings=True)((source, target_input))
     np.testing.assert_allclose(logits, exact, atol=0.02)
     assert (logits != exact).numpy().any()
 

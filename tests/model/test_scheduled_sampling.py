@@ -70,20 +70,18 @@ def test_the_probability_rises_in_a_straight_line(updates, expected):
 def test_the_models_own_tokens_are_the_ones_it_would_generate():
     model = toys.make_model(scheduled_sampling=1.0, cell="lstm", attention="dot", layers=2)
     model.compile("sgd")
-    (source, decoder_input), _ = toys.make_batch([[5, 6], [8]], [[9, 8, 7], [6]])
+    (source, target_input), _ = toys.make_batch([[5, 6], [8]], [[9, 8, 7], [6]])
     state, prepared = model.encode(source)
-    own = [decoder_input[:, 0]]
+    own = [target_input[:, 0]]
     for time in range(1, 4):
         logits, state = model.decoder.step(own[-1], state, prepared)
         likeliest = tf.argmax(tf.where(np.isin(range(10), [0, 2, 3]), -np.inf, logits), axis=-1, output_type=tf.int32)
-        own.append(tf.where(decoder_input[:, time] == 0, 0, likeliest))
+        own.append(tf.where(target_input[:, time] == 0, 0, likeliest))
     own = tf.stack(own, axis=1)
-    assert (own != decoder_input).numpy().any()
-    np.testing.assert_allclose(
-        model((source, decoder_input), training=True), model((source, own)), rtol=1e-5, atol=1e-6
-    )
+    assert (own != target_input).numpy().any()
+    np.testing.assert_allclose(model((source, target_input), training=True), model((source, own)), rtol=1e-5, atol=1e-6)
     # Out of training the teacher is followed.
-    assert np.abs(model((source, decoder_input)) - model((source, own))).max() > 1e-3
+    assert np.abs(model((source, target_input)) - model((source, own))).max() > 1e-3
 
 
 def losses_with(**options):

@@ -93,8 +93,8 @@ def test_one_vocabulary_means_one_embedding():
 
 def test_shapes():
     model = toys.make_model()
-    (source, decoder_input), labels = toys.BATCHES[0]
-    logits = model((source, decoder_input))
+    (source, target_input), labels = toys.BATCHES[0]
+    logits = model((source, target_input))
     assert logits.shape == (*labels.shape, len(toys.WORDS)) and logits.dtype == tf.float32
     assert toys.greedy_ids(model, source, 5).shape == (2, 5)
 
@@ -238,8 +238,8 @@ def test_every_way_to_run_gives_the_same_numbers(mode, eagerly):
 
 def test_ids_may_be_int64_as_numpys_are():
     model = toys.compiled_model()
-    (source, decoder_input), labels = tf.nest.map_structure(lambda ids: ids.numpy().astype("int64"), toys.BATCHES[0])
-    assert model.evaluate((source, decoder_input), labels, verbose=0) == pytest.approx(
+    (source, target_input), labels = tf.nest.map_structure(lambda ids: ids.numpy().astype("int64"), toys.BATCHES[0])
+    assert model.evaluate((source, target_input), labels, verbose=0) == pytest.approx(
         model.evaluate(*toys.BATCHES[0], verbose=0)
     )
 
@@ -292,8 +292,8 @@ def test_exact_match_by_hand(learnt, change, expected):
 
 def test_exact_match_is_decided_without_teacher_forcing(learnt):
     # The decoder's input is what a teacher would say; the answer must not depend on it.
-    model, ((source, decoder_input), labels), _, _ = learnt
-    dataset = toys.dataset_of([((source, tf.ones_like(decoder_input)), labels)])
+    model, ((source, target_input), labels), _, _ = learnt
+    dataset = toys.dataset_of([((source, tf.ones_like(target_input)), labels)])
     assert model.evaluate(dataset, verbose=0, return_dict=True)["exact_match"] == 1.0
 
 
@@ -325,10 +325,10 @@ def on_random_words():
     losses = {}
     published = toys.Vocabulary([*toys.SPECIAL[:4], *map(str, range(WORD_COUNT + 1))], "space")
     for name, known in (("with", vocabulary), ("without", published)):
-        decoder_input, labels = teacher_forcing(tf.RaggedTensor.from_tensor(words), known)
+        target_input, labels = teacher_forcing(tf.RaggedTensor.from_tensor(words), known)
         # Only the words count: where `<a>` and `<end>` stand is no secret.
         labels = tf.where(labels.to_tensor() >= 5, labels.to_tensor(), 0)
-        rows = ((tf.fill([len(words), 1], 2), decoder_input.to_tensor()), labels)
+        rows = ((tf.fill([len(words), 1], 2), target_input.to_tensor()), labels)
         dataset = tf.data.Dataset.from_tensor_slices(rows).batch(ROWS, drop_remainder=True)
         model.set_weights(start)
         model.fit(dataset.take(STEPS), verbose=0, shuffle=False)

@@ -293,10 +293,10 @@ def check_own_metrics(measured, labels):
 
 def test_an_own_metric_weighs_every_label_alike_however_far_a_batch_is_padded():
     model = make_model(metrics=own_metrics())
-    (source, decoder_input), labels = toys.BATCHES[0]
-    said = np.argmax(model((source, decoder_input)), axis=-1)
+    (source, target_input), labels = toys.BATCHES[0]
+    said = np.argmax(model((source, target_input)), axis=-1)
     right = np.where(np.arange(labels.shape[1]) < 2, said, labels) * (labels.numpy() != 0)  # up to two a row
-    batches = [((source, decoder_input), tf.constant(right, tf.int32)), toys.BATCHES[1]]
+    batches = [((source, target_input), tf.constant(right, tf.int32)), toys.BATCHES[1]]
     count = sum(int(tf.math.count_nonzero(labels)) for _, labels in batches)
     measured = model.evaluate(toys.dataset_of(batches), verbose=0, return_dict=True)
     assert measured["token_accuracy"] > 0
@@ -331,8 +331,8 @@ def test_a_reference_that_cannot_be_named_is_never_answered_exactly(monkeypatch)
     source, labels = toys.padded([[2, 5]] * 3), toys.padded([[1, 1, 4], [6, 4], [7, 1, 4]])
     said = toys.padded([[1, 1, 4], [6, 4, 0], [6, 1, 4]])
     monkeypatch.setattr(model, "generate_ids", lambda source, max_length: (said[:, None], None))
-    assert model.answers_exactly(source, labels).numpy().tolist() == [False, True, False]
-    assert model.answers_exactly(source, tf.cast(labels, tf.int64)).numpy().tolist() == [False, True, False]
+    assert model.exact_matches(source, labels).numpy().tolist() == [False, True, False]
+    assert model.exact_matches(source, tf.cast(labels, tf.int64)).numpy().tolist() == [False, True, False]
 
 
 def test_without_unk_in_the_vocabulary_its_id_is_a_word_as_any_other(monkeypatch):
@@ -341,7 +341,7 @@ def test_without_unk_in_the_vocabulary_its_id_is_a_word_as_any_other(monkeypatch
     model = Seq2Seq(Encoder(len(notebook), **sizes), Decoder(len(notebook), **sizes), notebook, notebook)
     said = toys.padded([[1, 2]])
     monkeypatch.setattr(model, "generate_ids", lambda source, max_length: (said[:, None], None))
-    assert model.answers_exactly(said, said).numpy().tolist() == [True]
+    assert model.exact_matches(said, said).numpy().tolist() == [True]
 
 
 # Two replicas

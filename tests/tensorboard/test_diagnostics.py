@@ -48,18 +48,18 @@ def test_layers_in_a_list_are_numbered():
 
 def test_inputs_and_labels_are_those_of_teacher_forcing(seen):
     np.testing.assert_array_equal(seen["source"], [[2, 5, 6, 7], [2, 8, 0, 0]])
-    np.testing.assert_array_equal(seen["decoder_input"], [[3, 9, 8], [3, 6, 0]])
+    np.testing.assert_array_equal(seen["target_input"], [[3, 9, 8], [3, 6, 0]])
     np.testing.assert_array_equal(seen["labels"], [[9, 8, 4], [6, 4, 0]])
 
 
 def test_losses_and_states_are_those_of_a_forward_pass_by_hand(model, seen):
     kernel, bias = toys.array(model.decoder.projection.kernel), toys.array(model.decoder.projection.bias)
     rows = (([2, 5, 6, 7], [3, 9, 8], [9, 8, 4]), ([2, 8], [3, 6], [6, 4]))
-    for row, (source, decoder_input, labels) in enumerate(rows):
+    for row, (source, target_input, labels) in enumerate(rows):
         encoder = toys.numpy_rnn(model.encoder, source, np.zeros(6))
-        decoder = toys.numpy_rnn(model.decoder, decoder_input, encoder[-1])
+        decoder = toys.numpy_rnn(model.decoder, target_input, encoder[-1])
         np.testing.assert_allclose(seen["encoder"][row, : len(source)], encoder, atol=1e-5)
-        np.testing.assert_allclose(seen["decoder"][row, : len(decoder_input)], decoder, atol=1e-5)
+        np.testing.assert_allclose(seen["decoder"][row, : len(target_input)], decoder, atol=1e-5)
         logits = decoder @ kernel + bias
         surprise = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]
         np.testing.assert_allclose(seen["loss"][row, : len(labels)], surprise, atol=1e-5)
@@ -102,7 +102,7 @@ def test_hidden_states_are_those_of_the_top_level_not_its_memory_cells():
     model = toys.make_model(cell="lstm", layers=2)
     examples = encode_pairs(PAIRS[:1], toys.WORDS, toys.WORDS)
     state, prepared = model.encode(examples.source.to_tensor())
-    for token in tf.unstack(examples.decoder_input.to_tensor(), axis=1):
+    for token in tf.unstack(examples.target_input.to_tensor(), axis=1):
         _, state = model.decoder.step(token, state, prepared)
     _, _, hidden, _ = state
     np.testing.assert_allclose(look(model, examples)["decoder"][:, -1], hidden, rtol=1e-5, atol=1e-6)

@@ -19,7 +19,7 @@ def test_the_graph_is_named_by_attributes(shared, attention, tmp_path):
     found = GraphDef.FromString(EventAccumulator(str(tmp_path)).Reload()._graph)
     names = [node.name for node in found.node]
     assert len(set(names)) == len(names)
-    inputs = {"source", "decoder_input", "labels"}
+    inputs = {"source", "target_input", "labels"}
     assert {name.split("/")[0] for name in names} == {*inputs, "source_mask", "encoder", "decoder", "loss"}
     scopes = {"/".join(name.split("/")[:2]) for name in names}
     parts = ("encoder/embedding", "encoder/rnn", "decoder/embedding", "decoder/rnn", "decoder/projection")
