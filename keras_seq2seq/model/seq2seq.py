@@ -30,7 +30,7 @@ class Seq2Seq(TextGeneration, TrainStep):
 
     Args:
         encoder: any that keeps to `contract.EncoderContract`, such as `Encoder`.
-        decoder: any that keeps to `contract.DecoderContract`, such as `Decoder`; the encoder's `embedding` may be its too.
+        decoder: any that keeps to `contract.DecoderContract`, such as `Decoder`; it may share the encoder's embedding.
         source_vocabulary: of the texts it reads.
         target_vocabulary: of the texts it generates.
         max_source_length: of a longer source the first tokens are read.
