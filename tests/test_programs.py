@@ -10,7 +10,8 @@ import toys
 from keras_seq2seq import keras_version
 
 PROGRAMS = [
-    *("benchmarks/predict", "benchmarks/scale", "benchmarks/tensorboard_cost", "benchmarks/training"),
+    *("benchmarks/predict", "benchmarks/scale", "benchmarks/tensorboard_cost"),
+    *("benchmarks/torch_attention", "benchmarks/training"),
     *("corpora/notebook", "corpora/sigmorphon"),
 ]
 NUMBER = r"-?\d+(?:\.\d+)?"
@@ -76,6 +77,13 @@ def test_the_speed_of_training(run, words):
     rate = rf"{NUMBER} \(from {NUMBER} to {NUMBER}\) tokens/s"
     assert re.search(rf"^gru +ours +{rate}; tracing and compiling {NUMBER} s$", printed, re.MULTILINE)
     assert re.search(rf"^ +peer +{rate}; ours is {NUMBER} times as fast$", printed, re.MULTILINE)
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("torch"), reason="needs PyTorch, which nothing else here does")
+def test_the_peer_with_attention(run, words):
+    tiny = ["--embedding", 2, "--units", 3, "--batch", 4, "--epochs", 1]
+    printed = run("benchmarks/torch_attention", "--train", words / "toy_train.tsv", *tiny)
+    assert re.fullmatch(rf"epoch 1 loss {NUMBER} \d+ tokens/s\n", printed)
 
 
 def test_what_grows_with_the_pairs(run):

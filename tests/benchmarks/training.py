@@ -1,6 +1,7 @@
 """How fast a model is trained, beside the same model in PyTorch; prints ratios of runs that alternate.
 
     python tests/benchmarks/training.py --train train.tsv --peer torch_seq2seq.py --torch PYTHON
+    python tests/benchmarks/training.py --train train.tsv --peer tests/benchmarks/torch_attention.py --attention ...
 
 Characters to tokens, 64/256 units, batches of 128, Adam, gradients clipped at 5. For each cell the two programs take
 turns, a few epochs each time. A token is one of the source or a label, `<end>` included, as the peer counts them. The
@@ -42,7 +43,9 @@ class Ours:
         source = Vocabulary.build([source for source, _ in pairs], "char")
         target = Vocabulary.build([target for _, target in pairs], "space")
         sizes = {"embedding_dim": options.embedding, "units": options.units, "cell": cell}
-        self.model = Seq2Seq(Encoder(len(source), **sizes), Decoder(len(target), **sizes), source, target)
+        encoder = Encoder(len(source), bidirectional=options.attention, **sizes)
+        decoder = Decoder(len(target), attention="additive" if options.attention else None, **sizes)
+        self.model = Seq2Seq(encoder, decoder, source, target)
         self.model.compile(keras.optimizers.Adam(1e-3, global_clipnorm=5.0), jit_compile=not options.no_xla)
         self.data = batches(pairs, source, target, options.batch, seed=0)
         self.tokens = sum(len(source) + len(target.split()) + 1 for source, target in pairs)
@@ -79,6 +82,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=3, help="in each turn (default 3)")
     parser.add_argument("--no-xla", action="store_true")
+    parser.add_argument("--attention", action="store_true", help="bidirectional, additive: for torch_attention.py")
     options = parser.parse_args()
     pairs = keras_seq2seq.read_pairs(options.train)[: options.pairs]
     print(f"{keras_version.versions()}; XLA {'off' if options.no_xla else 'on'}; {len(pairs)} pairs", flush=True)
