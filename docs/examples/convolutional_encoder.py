@@ -82,7 +82,7 @@ if __name__ == "__main__":
         max_target_length=10,
     )
     model.compile(keras.optimizers.Adam(0.01))
-    model.fit(batches(learnt, source, target, batch_size=50, length_buckets=1, seed=0), epochs=20, verbose=2)
+    model.fit(batches(learnt, source, target, batch_size=50, length_buckets=1, seed=0), epochs=30, verbose=2)
     words = [word for word, _ in held_out]
     for (word, sound), greedy, beam in zip(
         held_out, model.generate(words), model.generate(words, Beam(5)), strict=True

@@ -79,11 +79,12 @@ class Layout(NamedTuple):
     """Which examples are batched together: those of similar length, all padded to the same shape.
 
     A few fixed shapes mean little padding, and few graphs to compile. So that a batch is never of another shape, its
-    last rows may be empty; where there are fewer examples of a length than a batch holds, they are one smaller batch.
+    last rows may have no labels, which teaches nothing; where there are fewer examples of a length than a batch holds,
+    they are one smaller batch.
     """
 
     bucket_of: tf.Tensor  # (pairs,) int32: each example's bucket
-    positions: tf.Tensor  # (batches, rows) int32: places among the examples sorted by bucket; -1: an empty row
+    positions: tf.Tensor  # (batches, rows) int32: places among the examples sorted by bucket; -1: a row without labels
     shapes: tf.Tensor  # (batches, 3) int32: rows, source_time, target_time
 
 
@@ -150,7 +151,7 @@ def _ahead(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _one_pass(examples: Examples, layout: Layout, seed: tuple[int, tf.Tensor] | None = None) -> tf.data.Dataset:
-    """Yields for each batch the numbers of its examples, -1 for an empty row, and its shape; unless seeded in order."""
+    """Yields the numbers of each batch's examples, -1 for a row without labels, and its shape; without a seed in order."""
     count, positions, shapes = len(examples.pairs), layout.positions, layout.shapes
     order = tf.range(count)
     if seed is not None:
@@ -168,13 +169,13 @@ def _padded(examples: Examples) -> Callable[[tf.Tensor, tf.Tensor], tuple]:
 
     def pad(rows: tf.Tensor, shape: tf.Tensor) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor]:
         size, source_time, target_time = tf.unstack(shape)
-        rows = tf.boolean_mask(rows, rows >= 0)
+        rows = rows[:size]
 
         def dense(side: tf.RaggedTensor, time: tf.Tensor) -> tf.Tensor:
-            return tf.gather(side, rows).to_tensor(shape=tf.stack([size, time]))
+            return tf.gather(side, tf.maximum(rows, 0)).to_tensor(shape=tf.stack([-1, time]))
 
-        target_input, labels = dense(examples.target_input, target_time), dense(examples.labels, target_time)
-        return (dense(examples.source, source_time), target_input), labels
+        labels = tf.where(rows[:, None] < 0, 0, dense(examples.labels, target_time))
+        return (dense(examples.source, source_time), dense(examples.target_input, target_time)), labels
 
     return pad
 

@@ -1,7 +1,7 @@
 """What `Seq2Seq` asks of its two halves. Any encoder and any decoder that keep to it can be put together.
 
 `batch` is the number of rows, `source_time` and `target_time` are numbers of tokens, padding included. Padding is id 0,
-on the right, and must not change what comes out at the other positions.
+on the right, and must not change what comes out at the other positions. Each row has a token at least.
 """
 
 from typing import Any, Protocol

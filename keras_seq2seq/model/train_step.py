@@ -126,7 +126,8 @@ class TrainStep(SameOnBothKeras, keras.Model):
             loss = masked_mean(values, mask * weights, count)
             loss = scaled_loss(self.optimizer, loss + self._added_losses())
         self._update(gradients_of(tape, loss, self.trainable_variables))
-        self.tokens_tracker.update_state(tf.math.count_nonzero(inputs[0]) + tf.math.count_nonzero(labels))
+        source = inputs[0] * tf.cast(tf.reduce_any(labels != 0, axis=1, keepdims=True), inputs[0].dtype)
+        self.tokens_tracker.update_state(tf.math.count_nonzero(source) + tf.math.count_nonzero(labels))
         return self._track(logits, crossentropy, labels, weights)
 
     def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
@@ -139,7 +140,9 @@ class TrainStep(SameOnBothKeras, keras.Model):
         logits = self(inputs, training=False)
         results = self._track(logits, token_crossentropy(labels, logits), labels, weights)
         exact = tf.cast(self.exact_matches(inputs[0], labels), tf.float32)
-        self.exact_tracker.update_state(exact, sample_weight=tf.reduce_any(labels != 0, axis=1))  # not of empty rows
+        self.exact_tracker.update_state(
+            exact, sample_weight=tf.reduce_any(labels != 0, axis=1)
+        )  # not of rows without labels
         return {**results, "exact_match": mean_over_replicas(self.exact_tracker)}
 
     def _added_losses(self) -> tf.Tensor | float:

@@ -108,11 +108,11 @@ def examples_of(lengths):
 
 
 def numbers_in(batch):
-    """Returns which examples are in a batch; both sides and the labels have to agree on it. Empty rows come last."""
+    """Returns which examples are in a batch; both sides and the labels agree on it. Rows without labels come last."""
     (source, target_input), labels = batch
-    filled = int(tf.math.count_nonzero(source[:, 0]))
-    for side in (source, target_input, labels):
-        assert not np.any(side[filled:])
+    filled = int(tf.math.count_nonzero(labels[:, 0]))
+    assert not np.any(labels[filled:])
+    assert np.all(source[:, 0] == Q) and np.all(target_input[:, 0] == A)  # no encoder meets a source without a token
     first = source[:filled, 1].numpy()
     np.testing.assert_array_equal(target_input[:filled, 1], first)
     np.testing.assert_array_equal(labels[:filled, 0], first)
