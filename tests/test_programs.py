@@ -59,6 +59,7 @@ def test_it_says_how_to_use_it(run, name, capsys):
     assert stopped.value.code == 0 and "usage: " in capsys.readouterr().out
 
 
+@pytest.mark.slow  # half a minute, in processes of their own
 def test_the_speed_of_answering(run, words):
     (words / "peer.py").write_text("print('greedy 100 sentences/s')\n", encoding="utf-8")
     sizes = ["--words", 20, "--epochs", 1, "--repeats", 1, "--peer", words / "peer.py"]
@@ -108,6 +109,7 @@ def test_the_notebooks_numbers(run):
     assert "pad losses at update 0: 2.944439 to 2.944439 (ln 19 = 2.944439)" in printed
 
 
+@pytest.mark.slow  # half a minute, in processes of their own
 def test_the_table_of_what_differs_from_base(run, words):
     tiny = "--epochs 1 --layers 1 --units 4 --embedding-dim 4 --splices 0 --no-bidirectional --attention none"
     printed = run("corpora/sigmorphon", words, "--languages", "toy", "--rows", "--cell simple_rnn", "--common", tiny)

@@ -151,7 +151,7 @@ def _ahead(batches: tf.data.Dataset) -> tf.data.Dataset:
 
 
 def _one_pass(examples: Examples, layout: Layout, seed: tuple[int, tf.Tensor] | None = None) -> tf.data.Dataset:
-    """Yields the numbers of each batch's examples, -1 for a row without labels, and its shape; without a seed in order."""
+    """Yields each batch's numbers of examples, -1 for a row without labels, and its shape; without a seed in order."""
     count, positions, shapes = len(examples.pairs), layout.positions, layout.shapes
     order = tf.range(count)
     if seed is not None:

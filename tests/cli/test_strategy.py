@@ -95,6 +95,7 @@ def test_where_a_worker_is_gone_the_other_ends_in_one_line_and_the_run_can_be_re
     assert measures(resumed)[-1][0] == "200/200"
 
 
+@pytest.mark.slow
 def test_mirrored_takes_the_devices_that_are_there(start):
     alone = measures(printed(start("--epochs", "1", "--run", "alone")))
     assert measures(printed(start("--epochs", "1", "--run", "mirrored", "--strategy", "mirrored"))) == alone
