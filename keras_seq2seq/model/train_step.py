@@ -98,9 +98,14 @@ class TrainStep(SameOnBothKeras, keras.Model):
 
     def _function_by_shape(self) -> Callable[[Any], dict[str, tf.Tensor]]:
         update = tf.function(lambda batch: self.train_step(batch), jit_compile=True, autograph=False)
+        graphs: dict[tuple, Callable[[Any], dict[str, tf.Tensor]]] = {}
 
         def train_on_next(iterator: Any) -> dict[str, tf.Tensor]:
-            logs = update(next(iterator))
+            batch = next(iterator)
+            kind = tuple((part.shape, part.dtype) for part in tf.nest.flatten(batch))
+            if kind not in graphs:  # made by hand: TensorFlow would warn of so many
+                graphs[kind] = update.get_concrete_function(batch)
+            logs = graphs[kind](batch)
             if keras_major() == 2:  # which counts the batches for its own callbacks
                 self._train_counter.assign_add(1)
             return logs
