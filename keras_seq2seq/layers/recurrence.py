@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_seq2seq.keras_version import keras
 
+UNROLLED = 64  # steps; a graph of more, without a loop, would take longer to make than it gains
 SMALL_TABLE = 1024  # ids; the product of a larger table would cost more than that of a batch's tokens
 
 
@@ -141,7 +142,7 @@ def project(cell: Any, inputs: tf.Tensor | Embedded) -> tf.Tensor:
 
 def _over_time(step: Callable, inputs: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:
     """Returns the states after each step, `(time, batch, units)` each."""
-    if inputs.shape[0] is not None:
+    if inputs.shape[0] is not None and inputs.shape[0] <= UNROLLED:
         history = []
         for one in tf.unstack(inputs):
             state = step(one, state)

@@ -67,6 +67,19 @@ def test_numbers_and_gradients_are_those_of_keras(name, use_bias, dtype, toleran
                 np.testing.assert_allclose(ours_, theirs, rtol=tolerance, atol=tolerance)
 
 
+def test_a_long_text_keeps_the_loop_though_its_length_is_known(monkeypatch):
+    rnn, table, state = made("GRUCell", "float64")
+
+    def operations():
+        known = tf.function(lambda ids: recurrence.run(rnn.cell, Embedded(table, ids), ids != 0, state, None))
+        graph = known.get_concrete_function(tf.TensorSpec(IDS.shape, tf.int32)).graph
+        return [operation.type for operation in graph.get_operations()]
+
+    assert not {"While", "StatelessWhile"} & set(operations())
+    monkeypatch.setattr(recurrence, "UNROLLED", 3)  # the texts have four tokens
+    assert {"While", "StatelessWhile"} & set(operations())
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_one_step_is_that_of_the_cell(name):
     rnn, table, state = made(name, "float64")
