@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq2seq.data.corpora import Pair, check_pairs
-from keras_seq2seq.data.vocabulary import ANSWER, END, QUESTION, Vocabulary
+from keras_seq2seq.data.vocabulary import ANSWER, AT_ONCE, END, QUESTION, Vocabulary
 from keras_seq2seq.errors import InputError
 
 
@@ -64,8 +64,8 @@ def encode_pairs(
         InputError: a pair is not two texts.
     """
     check_pairs(pairs)
-    source = source_vocabulary.encode(tf.constant([s for s, _ in pairs], tf.string))
-    target = target_vocabulary.encode(tf.constant([t for _, t in pairs], tf.string))
+    source = _encode([source for source, _ in pairs], source_vocabulary)
+    target = _encode([target for _, target in pairs], target_vocabulary)
     lengths = np.stack([source.row_lengths(), target.row_lengths()])
     kept = np.flatnonzero(((lengths >= 1) & (lengths <= max_length)).all(axis=0))
     source, target = tf.gather(source, kept), tf.gather(target, kept)
@@ -73,6 +73,12 @@ def encode_pairs(
     return Examples(
         add_question(source, source_vocabulary), target_input, labels, [pairs[int(index)] for index in kept]
     )
+
+
+def _encode(texts: list[str], vocabulary: Vocabulary) -> tf.RaggedTensor:
+    """Encodes part by part: all tokens of a million texts at once, as texts, would take more memory than the ids."""
+    starts = range(0, max(len(texts), 1), AT_ONCE)
+    return tf.concat([vocabulary.encode(tf.constant(texts[at : at + AT_ONCE], tf.string)) for at in starts], axis=0)
 
 
 class Layout(NamedTuple):

@@ -16,7 +16,7 @@ from keras_seq2seq.data import TOKENS
 from keras_seq2seq.errors import InputError, is_utf8, require_keys
 
 PAD, UNKNOWN, QUESTION, ANSWER, END = "<pad>", "<unk>", "<q>", "<a>", "<end>"
-AT_ONCE = 100_000  # texts whose tokens are counted together
+AT_ONCE = 100_000  # texts that are cut into tokens together, to be counted or encoded
 SPECIAL = (PAD, UNKNOWN, QUESTION, ANSWER, END)
 
 # The dictionary that the notebook printed, in its order: no <unk>, no <end>.

@@ -56,6 +56,15 @@ def test_pairs_are_encoded_by_hand():
     assert examples.pairs == [("b c", "d"), ("x", "c c")]
 
 
+def test_many_pairs_are_encoded_part_by_part(monkeypatch):
+    pairs = [("b c", "d"), ("x", "c c"), ("c", "b b")]
+    at_once = encode_pairs(pairs, WORDS, WORDS)
+    monkeypatch.setattr("keras_seq2seq.data.batching.AT_ONCE", 2)
+    in_parts = encode_pairs(pairs, WORDS, WORDS)
+    for one, other in zip(at_once[:3], in_parts[:3], strict=True):
+        assert one.to_list() == other.to_list()
+
+
 def test_each_side_has_its_own_vocabulary():
     letters = Vocabulary([*SPECIAL, "d", "c"], "char")
     examples = encode_pairs([("c d", "cd")], WORDS, letters)
