@@ -23,8 +23,8 @@ from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.training.configuration import Configuration
 
 SHARE = 2 / 3  # of the epochs that learn splices too; the last ones learn the given pairs alone, which are all right
-# Updates for each shape of a batch after which XLA has given back the time it takes to compile: between 240 (LSTM) and
-# 590 (SimpleRNN) were measured on two CPU cores, with 256 units; see the results page.
+# Updates for each shape of a batch after which XLA has given back the time it takes to compile: between 230 (LSTM) and
+# 610 (SimpleRNN) were measured on two CPU cores, with 256 units; see the results page.
 PAYS_BACK = 600
 BOTH_HALVES = (
     *("embedding_dim", "units", "residual", "dropout", "recurrent_dropout", "embedding_stddev"),
