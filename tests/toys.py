@@ -1,6 +1,8 @@
 """Small worlds that several test files share: processes, vocabularies and models one can follow by hand."""
 
+import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +27,17 @@ def environment(keras_major="same", **changes):
     elif keras_major != "same":
         variables[keras_version.SWITCH] = "1" if keras_major == 2 else "0"
     return variables
+
+
+def worker_configurations(count):
+    """Returns a `TF_CONFIG` for each of so many workers, which meet at free ports of this machine."""
+    sockets = [socket.socket() for _ in range(count)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    cluster = {"worker": [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]}
+    for one in sockets:
+        one.close()
+    return [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(count)]
 
 
 def run_python(code, *arguments, keras_major="same", cwd=None, **changes):

@@ -44,7 +44,11 @@ def train(arguments: Sequence[str], program: str = "keras-seq2seq train") -> Non
     from keras_seq2seq.training.loop import train as run
 
     try:
-        with scope_of(strategy), contextlib.nullcontext() if is_chief() else contextlib.redirect_stdout(io.StringIO()):
+        with (
+            scope_of(strategy),
+            open(os.devnull, "w") as nowhere,
+            contextlib.redirect_stdout(sys.stdout if is_chief() else nowhere),
+        ):
             run(config, train_pairs, valid_pairs)
     except tf.errors.UnavailableError:
         raise InputError("a worker is gone: start all of them again, with --run and --resume") from None

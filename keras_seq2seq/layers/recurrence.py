@@ -94,13 +94,12 @@ def run(
     if state is None:
         state = [tf.zeros([batch, size], dtype) for size in tf.nest.flatten(cell.state_size)]
     state = [tf.cast(part, dtype) for part in state]
-    kernel = tf.cast(tf.convert_to_tensor(cell.recurrent_kernel), dtype)
-    step = STEPS[type(cell)]
+    step = _step_of(cell, dtype)
 
     def one(inputs: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:
         if drop_out is not None:
             state = [state[0] * tf.cast(drop_out, dtype), *state[1:]]
-        return step(cell, inputs, tf.matmul(state[0], kernel), state)
+        return step(inputs, state)
 
     history = _over_time(one, projected, state)
     lengths = tf.math.count_nonzero(mask, axis=1, dtype=tf.int32)
@@ -116,9 +115,7 @@ def run(
 def run_once(cell: Any, inputs: tf.Tensor | Embedded, state: list[tf.Tensor]) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Runs one step, as in decoding: inputs `(batch, 1, size)`; returns the output `(batch, units)`, and the state."""
     projected = project(cell, inputs)[0]
-    kernel = tf.cast(tf.convert_to_tensor(cell.recurrent_kernel), projected.dtype)
-    state = [tf.cast(part, projected.dtype) for part in state]
-    state = STEPS[type(cell)](cell, projected, tf.matmul(state[0], kernel), state)
+    state = _step_of(cell, projected.dtype)(projected, [tf.cast(part, projected.dtype) for part in state])
     return state[0], state
 
 
@@ -138,6 +135,12 @@ def project(cell: Any, inputs: tf.Tensor | Embedded) -> tf.Tensor:
     if isinstance(inputs, Embedded):
         return tf.gather(product(inputs.table), tf.transpose(inputs.ids))
     return product(tf.transpose(inputs, [1, 0, 2]))
+
+
+def _step_of(cell: Any, dtype: tf.DType) -> Callable[[tf.Tensor, list[tf.Tensor]], list[tf.Tensor]]:
+    """Returns the function of a step's projected inputs and the state before it to the state after it."""
+    step, kernel = STEPS[type(cell)], tf.cast(tf.convert_to_tensor(cell.recurrent_kernel), dtype)
+    return lambda inputs, state: step(cell, inputs, tf.matmul(state[0], kernel), state)
 
 
 def _over_time(step: Callable, inputs: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:

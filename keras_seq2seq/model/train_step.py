@@ -145,9 +145,8 @@ class TrainStep(SameOnBothKeras, keras.Model):
         logits = self(inputs, training=False)
         results = self._track(logits, token_crossentropy(labels, logits), labels, weights)
         exact = tf.cast(self.exact_matches(inputs[0], labels), tf.float32)
-        self.exact_tracker.update_state(
-            exact, sample_weight=tf.reduce_any(labels != 0, axis=1)
-        )  # not of rows without labels
+        # A row without labels only fills the batch up.
+        self.exact_tracker.update_state(exact, sample_weight=tf.reduce_any(labels != 0, axis=1))
         return {**results, "exact_match": mean_over_replicas(self.exact_tracker)}
 
     def _added_losses(self) -> tf.Tensor | float:

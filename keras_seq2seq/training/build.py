@@ -152,12 +152,13 @@ def decide_xla(config: Configuration, examples: Examples, updates: int, own_part
         updates: in the whole run.
         own_parts: whether a cell, an attention, a loss or a metric is the user's: XLA cannot compile everything.
     """
-    shapes = np.unique(make_layout(examples, config.batch_size, config.length_buckets).shapes, axis=0)
     # On a CPU, XLA draws the random numbers of a dropout so slowly that nothing is won.
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     unfit = own_parts or replicas > 1 or config.deterministic or config.dropout or config.recurrent_dropout
-    pays = updates >= PAYS_BACK * len(shapes) and not unfit
-    if config.jit_compile == "off" or (config.jit_compile == "auto" and not pays):
+    if config.jit_compile == "off" or (config.jit_compile == "auto" and unfit):
+        return False
+    shapes = np.unique(make_layout(examples, config.batch_size, config.length_buckets).shapes, axis=0)
+    if config.jit_compile == "auto" and updates < PAYS_BACK * len(shapes):
         return False
     print(f"XLA: compiles the training step for each of {len(shapes)} shapes of a batch, which takes seconds each")
     return True

@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_seq2seq.data.batching import Examples, encode_pairs, example_batches, make_layout
+from keras_seq2seq.data.batching import Examples, encode_pairs, example_batches
 from keras_seq2seq.data.corpora import Pair, check_pairs, hold_out
 from keras_seq2seq.data.vocabulary import Vocabulary
 from keras_seq2seq.errors import InputError
@@ -83,14 +83,15 @@ def train(
     refuse_weight_keepers(callbacks, config)
     if config.profile:
         check_profiler()
-    elsewhere = tempfile.TemporaryDirectory()  # for the workers that are not the chief, which do as it does
+    # The other workers do as the chief does, but where nobody looks.
+    elsewhere = None if is_chief() else tempfile.TemporaryDirectory()
     digests = fingerprint(train_pairs, list(valid_pairs))
     own = names_of(metrics=metrics, callbacks=callbacks, loss=loss, cell=cell, attention=attention)
     if config.resume:
         run = Path(config.logs, str(config.run))
         model = load_stopped(run, config, digests, own)
         print(f"Resuming {run} after epoch {model.progress['epoch']}")
-        run = run if is_chief() else Path(elsewhere.name)
+        run = Path(elsewhere.name) if elsewhere else run
         vocabularies = (model.source_vocabulary, model.target_vocabulary)
     else:
         vocabularies = build_vocabularies(train_pairs, config)
@@ -117,20 +118,20 @@ def train(
             jit_compile=jit_compile,
         )
         model.progress.update(epoch=0, data=digests, own=own)
-        run = new_run_folder(config, train_pairs) if is_chief() else Path(elsewhere.name)
+        run = Path(elsewhere.name) if elsewhere else new_run_folder(config, train_pairs)
 
     model.progress["configuration"] = what_counts(config)
     done = model.progress["epoch"]
     finished = done >= config.epochs or has_stopped(model, config)
     keeper = SaveEachEpoch(run, config.best if valid else None)
-    shapes = (config.batch_size, config.length_buckets)
+    to_validate = example_batches(valid, config.batch_size, config.length_buckets) if valid else None
     views: list[keras.callbacks.Callback] = []
     if config.tensorboard == "on":
         views.append(TensorBoard(run, examples, valid, config.profiled_updates(), to_compare(config)))
     if config.inspect:
         views.append(Inspect(first_batch(examples, config), config.inspect))
     else:
-        views.append(ProgressTable(len(make_layout(valid, *shapes).shapes) if valid else 0))
+        views.append(ProgressTable(len(to_validate) if to_validate else 0))
     try:
         if finished:
             print("It has finished already; nothing is left to train.")
@@ -142,7 +143,7 @@ def train(
                     initial_epoch=done,
                     epochs=config.epochs,
                     steps_per_epoch=updates,
-                    validation_data=example_batches(valid, *shapes) if valid else None,
+                    validation_data=to_validate,
                     callbacks=[interruption, JudgeAverages(), *views, *callbacks, *stopping_callbacks(config), keeper],
                     verbose=0,
                     shuffle=False,

@@ -1,9 +1,7 @@
 """Training on several replicas from the shell: the numbers of one process, written once."""
 
-import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 
@@ -17,29 +15,18 @@ PAIRS = "".join(f"{a} {b}\t{b.upper()} {a.upper()}\n" for a in "vwxyz" for b in 
 OPTIONS = "--data pairs.tsv --valid pairs.tsv --units 8 --embedding-dim 4 --batch-size 6 --tensorboard off".split()
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 @pytest.fixture
 def start(tmp_path):
-    """Returns a function that starts the command in a folder with the pairs, for one worker of `count` or alone."""
+    """Returns a function that starts the command in a folder with the pairs, as the worker of `task` or alone."""
     (tmp_path / "pairs.tsv").write_text(PAIRS, encoding="utf-8")
     started = []
 
-    def start(*options, cluster=None, index=0):
-        task = {"cluster": {"worker": cluster}, "task": {"type": "worker", "index": index}}
+    def start(*options, task=None):
         started.append(
             subprocess.Popen(
                 [sys.executable, str(toys.ROOT / "train.py"), *OPTIONS, *options],
                 cwd=tmp_path,
-                env=toys.environment(**({"TF_CONFIG": json.dumps(task)} if cluster else {})),
+                env=toys.environment(**({"TF_CONFIG": task} if task else {})),
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
@@ -54,9 +41,7 @@ def start(tmp_path):
 
 
 def workers(start, *options):
-    cluster = [f"127.0.0.1:{port}" for port in free_ports(2)]
-    options = ["--strategy", "multi-worker", *options]
-    return [start(*options, cluster=cluster, index=index) for index in range(2)]
+    return [start("--strategy", "multi-worker", *options, task=task) for task in toys.worker_configurations(2)]
 
 
 def printed(process):

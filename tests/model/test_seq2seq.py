@@ -2,7 +2,6 @@
 
 import json
 import math
-import socket
 import subprocess
 import sys
 
@@ -424,23 +423,11 @@ print(json.dumps(test_seq2seq.run_under(strategy, measure=False)))
 """
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 @pytest.mark.skipif(KERAS_3, reason="Keras 3 cannot train under MultiWorkerMirroredStrategy; see the next test")
 def test_two_processes_make_the_steps_of_one(one_replica):
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
     workers = []
     try:
-        for index in range(2):
-            task = json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}})
+        for task in toys.worker_configurations(2):
             workers.append(
                 subprocess.Popen(
                     [sys.executable, "-c", TWO_WORKERS, str(toys.ROOT / "tests")],
