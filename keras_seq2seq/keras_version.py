@@ -201,9 +201,9 @@ def _import_keras() -> Any:
 def _spare_autograph() -> None:
     """Tells AutoGraph to leave this package's functions as they are, as it leaves those of Keras.
 
-    They have no Python `if` or `while` over tensors, and the rewriting takes two of the three seconds of a first answer.
-    A layer of the user's own is still rewritten where Keras 2 does so. TensorFlow has no public way to say this for all
-    functions of a package; where the private one is gone, everything works as before, and takes longer.
+    They have no Python `if` or `while` over tensors, and rewriting them takes two of the three seconds of a first
+    answer. A layer of the user's own is still rewritten where Keras 2 does so. TensorFlow has no public way to say this
+    of a whole package; where the private one is gone, everything works as before, and takes longer.
     """
     with contextlib.suppress(ImportError, AttributeError):
         from tensorflow.python.autograph.core import config

@@ -161,3 +161,45 @@ def test_versions_name_tensorflow_keras_and_devices():
 
     version = keras_version.keras.__version__
     assert keras_version.versions().startswith(f"TensorFlow {tf.__version__}, Keras {MAJOR} ({MINE} {version}), CPU:0")
+
+
+# A model of stock parts that answers once, and what AutoGraph has rewritten for it.
+ANSWER = """
+import inspect, re, sys
+import keras_seq2seq as package
+CELL
+words = package.Vocabulary.build(["a b c"], "word")
+options = {"cell": cell, "units": 4, "embedding_dim": 2}
+model = package.Seq2Seq(package.Encoder(len(words), **options), package.Decoder(len(words), **options), words, words)
+model.compile("adam")
+model.fit(package.batches([("a b", "b c")], words, words), verbose=0)
+model.generate(["a b"])
+rewritten = [module for name, module in sys.modules.items() if name.startswith("__autograph_generated")]
+print(*[re.findall(r"def tf__(\\w+)", inspect.getsource(module))[0] for module in rewritten])
+"""
+OWN_CELL = """
+import keras_seq2seq as package
+import tensorflow as tf
+
+@package.keras.utils.register_keras_serializable("tests")
+class Halving(package.keras.layers.SimpleRNNCell):
+    def call(self, inputs, states, training=False):
+        if tf.reduce_mean(inputs) > 0:
+            inputs = inputs / 2
+        return super().call(inputs, states, training=training)
+"""
+
+
+def rewritten(cell, folder=None):
+    """Returns the names of the functions that were rewritten."""
+    return toys.output_of(ANSWER.replace("CELL", cell), cwd=folder).splitlines()[-1].split()
+
+
+def test_autograph_rewrites_no_function_of_ours_but_those_it_is_given():
+    assert set(rewritten("cell = 'gru'")) <= {"answer", "train_function"}
+
+
+@pytest.mark.skipif(MAJOR == 3, reason="Keras 3 rewrites no layer")
+def test_a_condition_over_tensors_in_a_layer_of_ones_own_works_where_keras_rewrites_layers(tmp_path):
+    (tmp_path / "own.py").write_text(OWN_CELL)  # it is read again to be rewritten
+    assert "call" in rewritten("from own import Halving as cell", tmp_path)

@@ -4,22 +4,19 @@ For spelling and pronunciation, and other tasks where the target follows the sou
 letter becomes depends on its neighbours, so where two words have three letters in common that become the same phones,
 the beginning of one and the end of the other make a new word with its phones. A model that has seen the parts of a word
 in many contexts recognises them in a new compound. The idea is Andreas's ("Good-enough compositional data
-augmentation", 2020), the alignment that of joint-sequence models (Bisani and Ney, 2008; Jiampojamarn et al., 2007).
+augmentation", 2020).
 """
 
 import collections
-import math
 import random
 from collections.abc import Sequence
 
+from keras_seq2seq.data.alignment import Tokens, align
 from keras_seq2seq.data.corpora import Pair
 from keras_seq2seq.data.vocabulary import tokens_of
+from keras_seq2seq.progress import Bar
 
-Tokens = Sequence[str]
-Aligned = list[tuple[str, tuple[str, ...]]]  # each source token with the target tokens it becomes
-
-MOST = 3  # target tokens that one source token may become
-PASSES = 4  # over all pairs; more of them change hardly anything
+DRAWS, IN_VAIN = 100, 20_000  # the most for a pair that is asked for; and in a row, where none gives a new pair
 SHARED = 3  # source tokens that both pairs have in common where they are spliced
 
 
@@ -40,45 +37,6 @@ def more_pairs(pairs: Sequence[Pair], units: tuple[str, str], splices: int, seed
     return [(blanks[0].join(source), blanks[1].join(target)) for source, target in made]
 
 
-def align(pairs: Sequence[tuple[Tokens, Tokens]]) -> list[Aligned]:
-    """Finds, for each pair, which source token becomes which target tokens, in order.
-
-    The best alignments under what was counted on the best alignments before (hard expectation-maximisation); the first
-    time, those closest to the diagonal.
-
-    Args:
-        pairs: source and target tokens; those with an empty side, or more than `MOST` target tokens for each source
-            token, are left out.
-    """
-    pairs = [pair for pair in pairs if 1 <= len(pair[1]) <= MOST * len(pair[0])]
-    counts: collections.Counter = collections.Counter()
-    aligned: list[Aligned] = []
-    for _ in range(PASSES):
-        aligned = [_best_alignment(source, target, counts) for source, target in pairs]
-        counts = collections.Counter(step for pair in aligned for step in pair)
-        for pair in aligned:
-            counts.update(token for token, _ in pair)
-    return aligned
-
-
-def _best_alignment(source: Tokens, target: Tokens, counts: collections.Counter) -> Aligned:
-    """Viterbi over (source tokens read, target tokens covered); scores are log-probabilities."""
-    best: dict[int, tuple[float, Aligned]] = {0: (0.0, [])}
-    for read, token in enumerate(source, start=1):
-        following: dict[int, tuple[float, Aligned]] = {}
-        for covered, (score, steps) in best.items():
-            for more in range(min(MOST, len(target) - covered) + 1):
-                step = (token, tuple(target[covered : covered + more]))
-                if counts:
-                    gained = math.log((counts[step] + 1e-3) / counts[token])
-                else:
-                    gained = -abs(read / len(source) - (covered + more) / len(target)) - abs(more - 1)
-                if covered + more not in following or following[covered + more][0] < score + gained:
-                    following[covered + more] = (score + gained, [*steps, step])
-        best = following
-    return best[len(target)][1]
-
-
 def splice(pairs: Sequence[tuple[Tokens, Tokens]], count: int, seed: int) -> list[tuple[Tokens, Tokens]]:
     """Makes new pairs, none of which has a source that is there already.
 
@@ -88,9 +46,12 @@ def splice(pairs: Sequence[tuple[Tokens, Tokens]], count: int, seed: int) -> lis
         seed: same seed, same pairs.
     """
     draw = random.Random(seed)
-    aligned = align(pairs)
+    # Each step, a source token with what it becomes, gets a number: Python compares and hashes numbers faster.
+    numbers: collections.defaultdict[tuple, int] = collections.defaultdict(lambda: len(numbers))
+    aligned = [[numbers[step] for step in pair] for pair in align(pairs)]
     if not aligned:
         return []
+    steps = list(numbers)
     seams = collections.defaultdict(list)
     for pair in aligned:
         for place in range(len(pair) - SHARED + 1):
@@ -98,8 +59,11 @@ def splice(pairs: Sequence[tuple[Tokens, Tokens]], count: int, seed: int) -> lis
     known = {tuple(source) for source, _ in pairs}
     longest = max(map(len, aligned))
     made: list[tuple[Tokens, Tokens]] = []
-    for _ in range(100 * count):  # most draws give what is there already, where there is little to splice
-        if len(made) == count:
+    bar, in_vain = Bar(), 0
+    for _ in range(DRAWS * count):
+        bar.draw("splicing", len(made), count)
+        in_vain += 1
+        if len(made) == count or in_vain > IN_VAIN:
             break
         pair = draw.choice(aligned)
         for _ in range(draw.randint(1, 2)):
@@ -107,9 +71,11 @@ def splice(pairs: Sequence[tuple[Tokens, Tokens]], count: int, seed: int) -> lis
                 place = draw.randint(0, len(pair) - SHARED)
                 other, there = draw.choice(seams.get(tuple(pair[place : place + SHARED]), [(pair, place)]))
                 pair = pair[:place] + other[there:]
-        source = tuple(token for token, _ in pair)
-        target = tuple(token for _, tokens in pair for token in tokens)
+        source = tuple([steps[step][0] for step in pair])
+        target = tuple([token for step in pair for token in steps[step][1]])
         if target and source not in known and len(pair) <= longest:
             known.add(source)
             made.append((source, target))
+            in_vain = 0
+    bar.clear()
     return made

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_seq2seq.data.corpora import Pair, check_pairs
 from keras_seq2seq.data.vocabulary import ANSWER, AT_ONCE, END, QUESTION, Vocabulary
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.progress import watched
 
 
 class Examples(NamedTuple):
@@ -77,7 +78,7 @@ def encode_pairs(
 
 def _encode(texts: list[str], vocabulary: Vocabulary) -> tf.RaggedTensor:
     """Encodes part by part: all tokens of a million texts at once, as texts, would take more memory than the ids."""
-    starts = range(0, max(len(texts), 1), AT_ONCE)
+    starts = watched(range(0, max(len(texts), 1), AT_ONCE), "encoding", len(texts), AT_ONCE)
     return tf.concat([vocabulary.encode(tf.constant(texts[at : at + AT_ONCE], tf.string)) for at in starts], axis=0)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from keras_seq2seq.errors import InputError, is_utf8
 from keras_seq2seq.files import lines_of
+from keras_seq2seq.progress import watched
 
 Pair = tuple[str, str]
 CORPORA = ("notebook", "chatterbot")
@@ -61,7 +62,7 @@ def _rows(path: str | os.PathLike, hint: str, further: bool = False) -> Iterator
         InputError: the file cannot be read, is not UTF-8, has no other lines, or one with other columns.
     """
     empty = True
-    for number, line in enumerate(lines_of(path), start=1):
+    for number, line in enumerate(watched(lines_of(path), f"reading {Path(path).name:.40}"), start=1):
         if not line.strip():
             continue
         empty = False

@@ -20,6 +20,7 @@ from keras_seq2seq.layers.recurrent import CellChoice
 from keras_seq2seq.model.losses import SmoothedCrossentropy
 from keras_seq2seq.model.precision import layers_of_precision, optimizer_for
 from keras_seq2seq.model.seq2seq import Seq2Seq
+from keras_seq2seq.progress import watched
 from keras_seq2seq.training.configuration import Configuration
 
 SHARE = 2 / 3  # of the epochs that learn splices too; the last ones learn the given pairs alone, which are all right
@@ -42,15 +43,16 @@ def build_vocabularies(pairs: list[Pair], config: Configuration) -> tuple[Vocabu
         vocabulary = Vocabulary(NOTEBOOK_TOKENS, "word")
         return vocabulary, vocabulary
     sources, targets = ([pair[side] for pair in pairs] for side in (0, 1))
-    limits = {"min_count": config.min_count, "max_size": config.max_vocabulary}
+
+    def build(texts: list[str], unit: str) -> Vocabulary:
+        texts_left = watched(texts, "collecting tokens", len(texts))
+        return Vocabulary.build(texts_left, unit, min_count=config.min_count, max_size=config.max_vocabulary)
+
     if not config.shared_vocabulary:
-        return (
-            Vocabulary.build(sources, config.source_tokens, **limits),
-            Vocabulary.build(targets, config.target_tokens, **limits),
-        )
+        return build(sources, config.source_tokens), build(targets, config.target_tokens)
     if config.source_tokens != config.target_tokens:
         raise InputError("--shared-vocabulary needs the same --source-tokens and --target-tokens")
-    vocabulary = Vocabulary.build([*sources, *targets], config.source_tokens, **limits)
+    vocabulary = build([*sources, *targets], config.source_tokens)
     return vocabulary, vocabulary
 
 

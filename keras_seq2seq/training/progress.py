@@ -5,17 +5,15 @@ Keras's own line is wider than a terminal, different on each Keras, and silent d
 
 import collections
 import statistics
-import sys
 import time
 from typing import Any
 
 import numpy as np
 
 from keras_seq2seq.keras_version import keras
+from keras_seq2seq.progress import WIDTH, Bar
 
-WIDTH, BAR = 80, 30  # columns of a line, and of a bar within it
 SHOWN = ("loss", "token_accuracy", "val_loss", "val_exact_match")
-REDRAWN = 0.1  # seconds from one picture of a bar to the next
 
 
 def number(value: float) -> str:
@@ -46,14 +44,14 @@ class ProgressTable(keras.callbacks.Callback):
     def __init__(self, validation_batches: int = 0) -> None:
         super().__init__()
         self.validation_batches = validation_batches
-        self.in_terminal = sys.stdout.isatty()
+        self.bar = Bar(patience=0)
         self.widths: dict[str, int] = {}
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.last_end, self.lasted = time.perf_counter(), collections.deque[float](maxlen=10)
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.name, self.begun, self.drawn = f"epoch {epoch + 1}/{self.params['epochs']}", time.perf_counter(), 0.0
+        self.name, self.begun = f"epoch {epoch + 1}/{self.params['epochs']}", time.perf_counter()
         self.draw("training", 0, self.params["steps"])
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -69,8 +67,7 @@ class ProgressTable(keras.callbacks.Callback):
         now, epochs = time.perf_counter(), self.params["epochs"]
         self.lasted.append(now - self.last_end)
         self.last_end = now
-        if self.in_terminal:
-            print("\r" + " " * (WIDTH - 1), end="\r")
+        self.bar.clear()
         if not self.widths:
             self.widths = self.choose_columns(logs)
             print("".join(f"{name:>{width}}" for name, width in self.widths.items()))
@@ -95,9 +92,5 @@ class ProgressTable(keras.callbacks.Callback):
         return {**widths, **ends}
 
     def draw(self, what: str, done: int, total: int) -> None:
-        """Draws a bar over the last one, if there is a terminal and it is time."""
-        now = time.perf_counter()
-        if self.in_terminal and (done in (0, total) or now - self.drawn >= REDRAWN):
-            self.drawn, filled = now, BAR * done // total
-            bar = f"{self.name}  {what} [{'=' * filled}{'.' * (BAR - filled)}] {done}/{total}"
-            print(f"\r{bar:<{WIDTH - 1}}", end="", flush=True)
+        """Draws a bar over the last one, its beginning and its end in any case."""
+        self.bar.draw(f"{self.name}  {what}", done, total, at_once=done in (0, total))

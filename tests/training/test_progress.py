@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import toys
 
-from keras_seq2seq import keras
-from keras_seq2seq.training import progress
+from keras_seq2seq import keras, progress
+from keras_seq2seq.training import progress as training_progress
 from keras_seq2seq.training.progress import ProgressTable
 
 LOGS = {"loss": 2.5, "token_accuracy": 0.25}
@@ -31,6 +31,7 @@ class Clock:
 def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(training_progress, "time", clock)
     return clock
 
 
@@ -60,7 +61,7 @@ def table_of(printed):
     ],
 )
 def test_a_number_takes_eight_characters_at_most(value, text):
-    assert progress.number(value) == text and len(text) <= 8
+    assert training_progress.number(value) == text and len(text) <= 8
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_a_number_takes_eight_characters_at_most(value, text):
     ],
 )
 def test_a_duration_is_told_in_two_units(seconds, text):
-    assert progress.duration(seconds) == text
+    assert training_progress.duration(seconds) == text
 
 
 def test_names_stand_above_the_numbers_once(clock, capsys):
@@ -125,7 +126,7 @@ def test_a_resumed_run_has_only_the_rest_before_it(clock, capsys):
 def test_metrics_of_ones_own_are_shown_as_far_as_they_fit(logs, own, clock, capsys):
     live_through([(1, logs)], 40, clock)
     printed = capsys.readouterr().out
-    standard = ["epoch", *(name for name in progress.SHOWN if name in logs)]
+    standard = ["epoch", *(name for name in training_progress.SHOWN if name in logs)]
     [shown] = table_of(printed)
     assert list(shown) == [*standard, *own, "time", "left"]
     assert [float(shown[name]) for name in own] == [logs[name] for name in own]
