@@ -10,7 +10,7 @@ import toys
 from keras_seq2seq import keras_version
 
 PROGRAMS = [
-    *("benchmarks/predict", "benchmarks/scale", "benchmarks/tensorboard_cost"),
+    *("benchmarks/predict", "benchmarks/recurrence", "benchmarks/scale", "benchmarks/tensorboard_cost"),
     *("benchmarks/torch_attention", "benchmarks/training"),
     *("corpora/notebook", "corpora/sigmorphon"),
 ]
@@ -69,6 +69,15 @@ def test_the_speed_of_answering(run, words):
     assert re.search(rf"^PyTorch peer, greedy: 100 words/s; ours is {NUMBER} times as fast$", printed, re.MULTILINE)
     timed = rf"^import tensorflow: {NUMBER} s; load and answer one: {NUMBER} s, {NUMBER} times$"
     assert re.search(timed, printed, re.MULTILINE)
+
+
+def test_the_speed_of_the_loop(run):
+    printed = run("benchmarks/recurrence", *"--batch 2 --time 3 --embedding 2 --units 3 --repeats 2".split())
+    for cell, name in (("simple_rnn", "SimpleRNN"), ("gru", "GRU"), ("lstm", "LSTM")):
+        for way in ("own loop", "own, unrolled", "own, unrolled, XLA", "keras.layers.RNN", f"keras.layers.{name}"):
+            assert re.search(
+                rf"^{cell} +{way} +{NUMBER} ms  {NUMBER} times the own loop's time$", printed, re.MULTILINE
+            )
 
 
 def test_the_speed_of_training(run, words):
