@@ -11,7 +11,8 @@ from keras_seq2seq.data import TOKENS
 from keras_seq2seq.data.corpora import CORPORA
 from keras_seq2seq.errors import LARGEST, InputError, is_utf8, suggest
 
-METRICS = ("val_loss", "val_token_accuracy", "val_exact_match", "loss", "token_accuracy")
+SCORES = ("val_bleu", "val_chrf")  # which are computed where they are asked for
+METRICS = ("val_loss", "val_token_accuracy", "val_exact_match", *SCORES, "loss", "token_accuracy")
 SHARES = ("valid_share", "dropout", "recurrent_dropout", "label_smoothing", "average")
 CELLS = ("simple_rnn", "gru", "lstm")
 ATTENTIONS = ("none", "additive", "dot")
@@ -165,6 +166,11 @@ class Configuration:
                 f"and one of: {', '.join(METRICS)}"
             )
         return rule[1], int(rule[2])
+
+    def scores_answers(self) -> bool:
+        """Says whether one of `SCORES` decides which epoch is best, or when training stops."""
+        stops_by = self.stopping_rule()[0] if self.early_stopping else None
+        return self.best in SCORES or stops_by in SCORES
 
     def profiled_updates(self) -> tuple[int, int] | None:
         """Returns the first and the last update that `profile` asks for: "10,20" is (10, 20).

@@ -35,11 +35,12 @@ from keras_seq2seq.training.callbacks import (
     refuse_weight_keepers,
     stopping_callbacks,
 )
-from keras_seq2seq.training.configuration import Configuration
+from keras_seq2seq.training.configuration import SCORES, Configuration
 from keras_seq2seq.training.configuration_files import write_configuration
 from keras_seq2seq.training.interruption import interruptible
 from keras_seq2seq.training.progress import ProgressTable
 from keras_seq2seq.training.runs import fingerprint, has_stopped, load_stopped, names_of, new_run_folder, what_counts
+from keras_seq2seq.training.scoring import ScoreAnswers, require_scorer
 
 NOT_COMPARED = ("inspect", "tensorboard", "profile", "logs", "run", "resume")
 
@@ -126,6 +127,8 @@ def train(
     keeper = SaveEachEpoch(run, config.best if valid else None)
     to_validate = example_batches(valid, config.batch_size, config.length_buckets) if valid else None
     views: list[keras.callbacks.Callback] = []
+    if valid and config.scores_answers():
+        views.append(ScoreAnswers(valid.pairs, updates * config.batch_size))
     if config.tensorboard == "on":
         views.append(TensorBoard(run, examples, valid, config.profiled_updates(), to_compare(config)))
     if config.inspect:
@@ -169,7 +172,7 @@ def check_metrics(config: Configuration, validated: bool) -> None:
     """Refuses to watch a validation metric where there are no validation pairs.
 
     Raises:
-        InputError: it is asked for.
+        InputError: it is asked for; or the package that computes it is not there.
     """
     watched = [("--early-stopping", config.stopping_rule()[0])] if config.early_stopping else []
     if config.learning_rate_schedule == "plateau":
@@ -177,6 +180,8 @@ def check_metrics(config: Configuration, validated: bool) -> None:
     for flag, metric in watched:
         if metric.startswith("val_") and not validated:
             raise InputError(f"{flag} watches {metric}, which needs --valid or --valid-share")
+    if validated and config.scores_answers():
+        require_scorer(f"--best {config.best}" if config.best in SCORES else "--early-stopping")
 
 
 def prepare(
