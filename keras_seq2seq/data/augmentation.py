@@ -13,7 +13,7 @@ import random
 from collections.abc import Sequence
 
 from keras_seq2seq.data.corpora import Pair
-from keras_seq2seq.data.vocabulary import tokens_of
+from keras_seq2seq.data.tokenization import tokens_of
 
 Tokens = Sequence[str]
 Aligned = list[tuple[str, tuple[str, ...]]]  # each source token with the target tokens it becomes
@@ -23,18 +23,21 @@ PASSES = 4  # over all pairs; more of them change hardly anything
 SHARED = 3  # source tokens that both pairs have in common where they are spliced
 
 
-def more_pairs(pairs: Sequence[Pair], units: tuple[str, str], splices: int, seed: int) -> list[Pair]:
+def more_pairs(
+    pairs: Sequence[Pair], units: tuple[str, str], splices: int, seed: int, normalize: str = "none"
+) -> list[Pair]:
     """Returns up to `splices` new text pairs for each of `pairs`.
 
     Args:
         pairs: (source, target) texts.
-        units: what a token of the source and of the target is: they are cut and joined by these.
+        units: what a token of the source and of the target is, no subword: they are cut and joined by these.
         splices: how many to make for each pair.
         seed: same seed, same pairs.
+        normalize: see `tokenization.clean`.
     """
     if not splices:
         return []
-    sides = [tokens_of(texts, unit) for texts, unit in zip(zip(*pairs, strict=True), units, strict=True)]
+    sides = [tokens_of(texts, unit, normalize) for texts, unit in zip(zip(*pairs, strict=True), units, strict=True)]
     made = splice(list(zip(*sides, strict=True)), splices * len(pairs), seed)
     blanks = ["" if unit == "char" else " " for unit in units]
     return [(blanks[0].join(source), blanks[1].join(target)) for source, target in made]

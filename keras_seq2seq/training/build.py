@@ -36,13 +36,15 @@ def build_vocabularies(pairs: list[Pair], config: Configuration) -> tuple[Vocabu
     """Collects the tokens of the training pairs; both sides get the same one under `shared_vocabulary`.
 
     Raises:
-        InputError: one vocabulary is asked for two sides that are cut into tokens differently.
+        InputError: one vocabulary is asked for two sides that are cut into tokens differently; or see
+            `Vocabulary.build`.
     """
     if config.as_published:
         vocabulary = Vocabulary(NOTEBOOK_TOKENS, "word")
         return vocabulary, vocabulary
     sources, targets = ([pair[side] for pair in pairs] for side in (0, 1))
-    limits = {"min_count": config.min_count, "max_size": config.max_vocabulary}
+    limits: dict[str, Any] = {"min_count": config.min_count, "max_size": config.max_vocabulary}
+    limits |= {"normalize": config.normalize, "subwords": config.subwords}
     if not config.shared_vocabulary:
         return (
             Vocabulary.build(sources, config.source_tokens, **limits),
@@ -204,7 +206,8 @@ def with_splices(
     given: Examples, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, config: Configuration
 ) -> Examples:
     """Returns the given examples and, behind them, up to `config.splices` spliced ones for each; prints how many."""
-    pairs = more_pairs(given.pairs, (config.source_tokens, config.target_tokens), config.splices, config.seed)
+    units = (config.source_tokens, config.target_tokens)
+    pairs = more_pairs(given.pairs, units, config.splices, config.seed, config.normalize)
     made = encode_pairs(pairs, source_vocabulary, target_vocabulary, config.max_length)
     if not made.pairs:
         return given
