@@ -66,7 +66,7 @@ def learn_pieces(texts: Iterable[str], size: int) -> list[str]:
             num_threads=1,
             minloglevel=2,
         )
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         needed = len(characters | {BLANK})
         if needed == 1:
             raise InputError("no subwords can be learnt: there is no text") from None

@@ -114,6 +114,7 @@ class Vocabulary:
             InputError: see `learn_pieces` and `Vocabulary`.
         """
         if unit == "subword":
+            extra_package("tensorflow_text")  # or the error would come after minutes of learning
             cleaned = (text.decode() for part in _parts(texts) for text in clean(part, normalize).numpy())
             # A piece like `<end>` would be the special token; without it, such a text is cut into smaller ones.
             kept = [piece for piece in learn_pieces(cleaned, subwords) if piece not in SPECIAL]
