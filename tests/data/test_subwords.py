@@ -87,7 +87,7 @@ def test_fewer_pieces_than_characters_are_refused():
 
 
 def test_a_size_that_sentencepiece_cannot_read_is_one_line():
-    with pytest.raises(InputError, match="no subwords can be learnt .*2147483648"):
+    with pytest.raises(InputError, match=r"no subwords can be learnt .*2147483648"):
         built(["abc"], 2**31 - 1)
 
 
