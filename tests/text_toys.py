@@ -11,9 +11,11 @@ from keras_seq2seq.training.build import build_model, build_vocabularies
 
 WORD_PAIRS = NOTEBOOK
 
+HIDDEN = "\u00ad\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"  # marks that are not read
+
 # Characters that are easily lost or torn apart on the way: a combining mark, an emoji made of three characters with
-# zero-width joiners between them, right-to-left letters, full-width ones, a zero-width space, a tab.
-ACCENT, FAMILY, HEBREW, WIDE, ZERO_WIDTH = "e\u0301", "👨\u200d👩\u200d👧", "שלום", "ＡＢ", "a\u200bb"
+# zero-width joiners between them, right-to-left letters, full-width ones, a zero-width non-joiner, a tab.
+ACCENT, FAMILY, HEBREW, WIDE, ZERO_WIDTH = "e\u0301", "👨\u200d👩\u200d👧", "שלום", "ＡＢ", "a\u200cb"
 CHAR_PAIRS = [
     ("cat", "K AE T"),
     ("tack", "T AE K"),
@@ -21,7 +23,7 @@ CHAR_PAIRS = [
     (FAMILY, "👨\u200d👩\u200d👧 ×"),
     (HEBREW, "ש\u05c1 ם"),
     (WIDE, "ｂ Ａ"),
-    (ZERO_WIDTH, "\u200b B"),
+    (ZERO_WIDTH, "\u200c B"),
     ("\t \t", "TAB"),
 ]
 

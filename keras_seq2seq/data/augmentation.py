@@ -13,25 +13,28 @@ from collections.abc import Sequence
 
 from keras_seq2seq.data.alignment import Tokens, align
 from keras_seq2seq.data.corpora import Pair
-from keras_seq2seq.data.vocabulary import tokens_of
+from keras_seq2seq.data.tokenization import tokens_of
 from keras_seq2seq.progress import Bar
 
 DRAWS, IN_VAIN = 100, 20_000  # the most for a pair that is asked for; and in a row, where none gives a new pair
 SHARED = 3  # source tokens that both pairs have in common where they are spliced
 
 
-def more_pairs(pairs: Sequence[Pair], units: tuple[str, str], splices: int, seed: int) -> list[Pair]:
+def more_pairs(
+    pairs: Sequence[Pair], units: tuple[str, str], splices: int, seed: int, normalize: str = "none"
+) -> list[Pair]:
     """Returns up to `splices` new text pairs for each of `pairs`.
 
     Args:
         pairs: (source, target) texts.
-        units: what a token of the source and of the target is: they are cut and joined by these.
+        units: what a token of the source and of the target is, no subword: they are cut and joined by these.
         splices: how many to make for each pair.
         seed: same seed, same pairs.
+        normalize: see `tokenization.clean`.
     """
     if not splices:
         return []
-    sides = [tokens_of(texts, unit) for texts, unit in zip(zip(*pairs, strict=True), units, strict=True)]
+    sides = [tokens_of(texts, unit, normalize) for texts, unit in zip(zip(*pairs, strict=True), units, strict=True)]
     made = splice(list(zip(*sides, strict=True)), splices * len(pairs), seed)
     blanks = ["" if unit == "char" else " " for unit in units]
     return [(blanks[0].join(source), blanks[1].join(target)) for source, target in made]

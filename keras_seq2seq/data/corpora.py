@@ -129,25 +129,29 @@ def read_corpus(name: str) -> list[Pair]:
     return chatterbot() if name == "chatterbot" else list(NOTEBOOK)
 
 
-def hold_out(pairs: list[Pair], share: float, unit: str) -> tuple[list[Pair], list[Pair]]:
+def hold_out(pairs: list[Pair], share: float, unit: str, normalize: str = "none") -> tuple[list[Pair], list[Pair]]:
     """Splits off about `share` of the *sources*, so that no source stands on both sides.
 
     What counts are the tokens that a model reads: as words, `Tom runs!` and `tom runs` are one source. Its side depends
-    on them alone: it stays there when the corpus grows.
+    on them alone: it stays there when the corpus grows. Subwords are not known yet, and keep the case and punctuation:
+    for them, sources are one that are the same between their blanks.
 
     Args:
         pairs: (source, target) texts.
         share: from 0 to 1.
-        unit: what a token of the source is: see `vocabulary.tokenize`.
+        unit: what a token of the source is: one of `data.TOKENS`.
+        normalize: see `tokenization.clean`.
 
     Raises:
         InputError: nothing is left to train on, or nothing was held out.
     """
-    from keras_seq2seq.data.vocabulary import tokens_of  # needs TensorFlow, which reading a file does not
+    from keras_seq2seq.data.tokenization import tokens_of  # needs TensorFlow, which reading a file does not
 
     train: list[Pair] = []
     valid: list[Pair] = []
-    for pair, tokens in zip(pairs, tokens_of([source for source, _ in pairs], unit), strict=True):
+    sources = [source for source, _ in pairs]
+    unit = "space" if unit == "subword" else unit
+    for pair, tokens in zip(pairs, tokens_of(sources, unit, normalize), strict=True):
         digest = hashlib.sha256("\0".join(tokens).encode()).hexdigest()
         held_out = int(digest[:8], 16) / 16**8 < share
         (valid if held_out else train).append(pair)

@@ -1,18 +1,19 @@
-"""Tokens <-> ids: how a text is cut into tokens, and which number each token has.
+"""Tokens <-> ids: which number each token has, and the way to cut text into those tokens and to put it together.
 
-Everything here is TensorFlow operations, so the very same code runs while training, in Python and
-inside an exported graph: one tokenisation, one answer.
+TensorFlow operations all of it: see `tokenization`.
 """
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from keras_seq2seq.data import TOKENS
+from keras_seq2seq.data import NORMALIZATIONS, TOKENS
+from keras_seq2seq.data.subwords import join_pieces, learn_pieces, tokenizer_of
+from keras_seq2seq.data.tokenization import clean, extra_package, plain, tokenize
 from keras_seq2seq.errors import InputError, is_utf8, require_keys
 
 PAD, UNKNOWN, QUESTION, ANSWER, END = "<pad>", "<unk>", "<q>", "<a>", "<end>"
@@ -25,57 +26,39 @@ NOTEBOOK_TOKENS = (
 ).split()
 
 
-def tokenize(texts: tf.Tensor, unit: str) -> tf.RaggedTensor:
-    """Cuts texts into tokens.
-
-    Args:
-        texts: `(batch,)` strings, UTF-8; invalid bytes become U+FFFD.
-        unit: `word` (lower-cased, punctuation and control characters dropped, split at blanks),
-            `char` (one token a code point) or `space` (split at blanks, nothing else touched).
-
-    Returns:
-        `(batch, time)` ragged strings.
-    """
-    texts = tf.strings.unicode_transcode(texts, "UTF-8", "UTF-8", errors="replace")
-    if unit == "char":
-        return tf.strings.unicode_split(texts, "UTF-8")
-    if unit == "word":
-        # Control characters first: the lower-casing would end the text at a NUL.
-        texts = tf.strings.regex_replace(texts, r"[\p{Cc}\p{Z}]+", " ")
-        texts = tf.strings.regex_replace(tf.strings.lower(texts, encoding="utf-8"), r"[[:punct:]\p{P}]", "")
-    return tf.strings.split(texts)
-
-
-def tokens_of(texts: Iterable[str], unit: str) -> list[list[str]]:
-    """Cuts texts into tokens, as `tokenize` does, but from and to plain strings."""
-    rows = tokenize(tf.constant(list(texts), tf.string), unit)
-    return [[token.decode() for token in row] for row in rows.to_list()]
-
-
 class Vocabulary:
     """The tokens of one side of a corpus, in the order of their ids, and the way to cut text into them.
 
     Args:
         tokens: all tokens; the first is `<pad>`, so that 0 is padding everywhere (`mask_zero`).
-        unit: `word`, `char` or `space`: see `tokenize`.
+        unit: `word`, `char` or `space`: see `tokenize`; or `subword`: the tokens are pieces, in the order in which
+            they are merged: see `subwords`.
+        normalize: `none`, `NFC`, `NFD` or `NFKC`: see `clean`. After `NFD` texts are put together again in NFC.
 
     Attributes:
         table: the lookup table from tokens to ids, for a graph that uses it.
+        pieces: what cuts texts into subwords, for such a graph; None for other tokens.
 
     Raises:
-        InputError: a token is no text, `<pad>` is not first, or a token stands there twice.
+        InputError: a token is no text, `<pad>` is not first, or a token stands there twice; or subwords or normalizing
+            are asked for where tensorflow-text or sentencepiece is not installed.
     """
 
-    def __init__(self, tokens: Sequence[str], unit: str) -> None:
+    def __init__(self, tokens: Sequence[str], unit: str, normalize: str = "none") -> None:
         if unit not in TOKENS:
             raise InputError(f"the kind of tokens is {unit!r}; choose one of: {', '.join(TOKENS)}")
+        if normalize not in NORMALIZATIONS:
+            raise InputError(f"the normalization is {normalize!r}; choose one of: {', '.join(NORMALIZATIONS)}")
         if isinstance(tokens, str) or not isinstance(tokens, Sequence):
             raise InputError("the tokens of a vocabulary must be a list of texts")
         for number, token in enumerate(tokens):
             if not isinstance(token, str) or not is_utf8(token):
                 raise InputError(f"token {number} of a vocabulary is {token!r}; it must be a text of UTF-8")
+        if normalize != "none":
+            extra_package("tensorflow_text")  # or the error would come with the first text
         self.tokens = list(tokens)
         self.unit = unit
+        self.normalize = normalize
         if UNKNOWN in self.tokens[2:]:
             raise InputError(f"{UNKNOWN} must be the second token of a vocabulary: its id is 1")
         if self.tokens[:1] != [PAD]:
@@ -90,6 +73,8 @@ class Vocabulary:
         unknown = self.tokens.index(UNKNOWN) if UNKNOWN in self.tokens else 0
         # Made eagerly, even where a graph is being traced: the tables outlive that graph.
         with tf.init_scope():
+            known = [token for token in self.tokens if token not in SPECIAL]
+            self.pieces = tokenizer_of(known) if unit == "subword" else None
             self._tokens_of_ids = tf.constant(names)
             ids = tf.range(len(names), dtype=tf.int64)
             self.table = tf.lookup.StaticHashTable(
@@ -104,32 +89,62 @@ class Vocabulary:
         return self.tokens.index(token) if token in self.tokens else None
 
     @classmethod
-    def build(cls, texts: Iterable[str], unit: str, min_count: int = 1, max_size: int | None = None) -> "Vocabulary":
+    def build(
+        cls,
+        texts: Iterable[str],
+        unit: str,
+        min_count: int = 1,
+        max_size: int | None = None,
+        normalize: str = "none",
+        subwords: int = 8000,
+    ) -> "Vocabulary":
         """Collects the tokens of `texts`, most frequent first (ties: alphabetically), after the special ones.
+
+        Subwords are learnt, and stand in the order of `learn_pieces`.
 
         Args:
             texts: the training texts.
-            unit: see `tokenize`.
-            min_count: tokens seen fewer times are left to `<unk>`.
-            max_size: keep at most this many tokens, the special ones not counted.
+            unit: see `Vocabulary`.
+            min_count: tokens seen fewer times are left to `<unk>`; not for subwords, any of which may be needed.
+            max_size: keep at most this many tokens, the special ones not counted; not for subwords.
+            normalize: see `Vocabulary`.
+            subwords: the most subwords, the special tokens not counted.
+
+        Raises:
+            InputError: see `learn_pieces` and `Vocabulary`.
         """
+        if unit == "subword":
+            extra_package("tensorflow_text")  # or the error would come after minutes of learning
+            cleaned = (text.decode() for part in _parts(texts) for text in clean(part, normalize).numpy())
+            # A piece like `<end>` would be the special token; without it, such a text is cut into smaller ones.
+            kept = [piece for piece in learn_pieces(cleaned, subwords) if piece not in SPECIAL]
+            return cls([*SPECIAL, *kept], unit, normalize)
         counts: Counter[str] = Counter()
-        texts = iter(texts)
-        # Part by part, and counted by TensorFlow: Python would need an object for each token.
-        while part := list(itertools.islice(texts, AT_ONCE)):
-            tokens, _, numbers = tf.unique_with_counts(tokenize(tf.constant(part), unit).flat_values)
+        # Counted by TensorFlow: Python would need an object for each token.
+        for part in _parts(texts):
+            tokens, _, numbers = tf.unique_with_counts(tokenize(part, unit, normalize).flat_values)
             for token, number in zip(tokens.numpy(), numbers.numpy().tolist(), strict=True):
                 counts[token.decode()] += number
         ranked = sorted(counts, key=lambda token: (-counts[token], token))
         kept = [token for token in ranked if counts[token] >= min_count and token not in SPECIAL]
-        return cls([*SPECIAL, *kept[:max_size]], unit)
+        return cls([*SPECIAL, *kept[:max_size]], unit, normalize)
+
+    def tokenize(self, texts: tf.Tensor) -> tf.RaggedTensor:
+        """Cuts `(batch,)` strings into `(batch, time)` ragged strings, in this vocabulary or not."""
+        if self.pieces is None:
+            return tokenize(texts, self.unit, self.normalize)
+        return self.pieces.tokenize(clean(texts, self.normalize))
+
+    def tokens_of(self, texts: Iterable[str]) -> list[list[str]]:
+        """Cuts texts into tokens, as `tokenize` does, but from and to plain strings."""
+        return plain(self.tokenize(tf.constant(list(texts), tf.string)))
 
     def encode(self, texts: tf.Tensor) -> tf.RaggedTensor:
         """Turns `(batch,)` strings into `(batch, time)` ragged int32 ids, without any special token around them.
 
         A text that happens to contain `<pad>` or `<end>` gets `<unk>` there, never the special id.
         """
-        tokens = tokenize(texts, self.unit)
+        tokens = self.tokenize(texts)
         ids = tf.cast(self.table.lookup(tokens.values), tf.int32)
         if UNKNOWN not in self.tokens:
             return tf.ragged.boolean_mask(tokens.with_values(ids), tokens.with_values(ids != 0))
@@ -148,10 +163,16 @@ class Vocabulary:
         if end is not None:
             kept &= tf.cumsum(tf.cast(ids == end, tf.int32), axis=1) == 0
         words = tf.ragged.boolean_mask(tf.gather(self._tokens_of_ids, ids), kept)
-        return tf.strings.reduce_join(words, axis=1, separator="" if self.unit == "char" else " ")
+        if self.unit == "subword":
+            texts = join_pieces(words)
+        else:
+            texts = tf.strings.reduce_join(words, axis=1, separator="" if self.unit == "char" else " ")
+        return clean(texts, "NFC") if self.normalize == "NFD" else texts
 
     def get_config(self) -> dict[str, Any]:
-        return {"tokens": self.tokens, "unit": self.unit}
+        # Named only where it is used, so that code from before it can read all other files.
+        normalize = {} if self.normalize == "none" else {"normalize": self.normalize}
+        return {"tokens": self.tokens, "unit": self.unit, **normalize}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Vocabulary":
@@ -160,5 +181,12 @@ class Vocabulary:
         Raises:
             InputError: it is no such description.
         """
-        require_keys("vocabulary", config, ("tokens", "unit"))
-        return cls(config.get("tokens", []), config.get("unit", ""))
+        require_keys("vocabulary", config, ("tokens", "unit", "normalize"))
+        return cls(config.get("tokens", []), config.get("unit", ""), config.get("normalize", "none"))
+
+
+def _parts(texts: Iterable[str]) -> Iterator[tf.Tensor]:
+    """Yields texts `(up to AT_ONCE,)`: all tokens of a million of them would take too much memory."""
+    texts = iter(texts)
+    while part := list(itertools.islice(texts, AT_ONCE)):
+        yield tf.constant(part)

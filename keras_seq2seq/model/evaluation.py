@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_seq2seq.data.batching import encode_pairs
 from keras_seq2seq.data.corpora import Pair
-from keras_seq2seq.data.vocabulary import UNKNOWN, tokens_of
+from keras_seq2seq.data.vocabulary import UNKNOWN
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.model.decoding import GREEDY, Strategy
 from keras_seq2seq.model.generation import list_of_texts
@@ -107,8 +107,8 @@ def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strateg
 
     generated = model.generate(sources, strategy)
     # One token, whatever the unit, that no reference has: what the model could not name is wrong once.
-    answers = tokens_of([text.replace(UNKNOWN, NAMELESS) for text in generated], vocabulary.unit)
-    cut = iter(tokens_of([target for _, target in pairs], vocabulary.unit))
+    answers = vocabulary.tokens_of([text.replace(UNKNOWN, NAMELESS) for text in generated])
+    cut = iter(vocabulary.tokens_of([target for _, target in pairs]))
     return {
         "sources": len(sources),
         "references": len(pairs),

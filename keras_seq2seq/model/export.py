@@ -1,4 +1,4 @@
-"""Export for serving: a SavedModel of core TensorFlow operations, text in, text out."""
+"""Export for serving: a SavedModel of TensorFlow operations, text in, text out."""
 
 import os
 from pathlib import Path
@@ -13,6 +13,9 @@ from keras_seq2seq.model.seq2seq import Seq2Seq
 
 def export(model: Seq2Seq, folder: str | os.PathLike, beam: Strategy = Beam(width=5, nbest=5)) -> None:  # noqa: B008
     """Writes a SavedModel that needs neither this package nor Keras: a stock TensorFlow Serving can run it.
+
+    It holds core TensorFlow operations alone; those of a model with subwords or normalized texts need
+    `import tensorflow_text` in the process that loads it.
 
     Both signatures take `texts`, strings `(batch,)`:
     `serving_default` returns `answers` `(batch,)`, by greedy decoding; `beam` returns `answers` `(batch, nbest)`,
@@ -33,7 +36,8 @@ def export(model: Seq2Seq, folder: str | os.PathLike, beam: Strategy = Beam(widt
     module = tf.Module()
     # What the graphs use has to be an attribute of the module, or it is not saved. Keras 3 wraps the variables.
     module.weights = [weight if isinstance(weight, tf.Variable) else weight.value for weight in model.weights]
-    module.tables = [model.source_vocabulary.table, model.target_vocabulary.table]
+    vocabularies = (model.source_vocabulary, model.target_vocabulary)
+    module.tables = [(vocabulary.table, vocabulary.pieces) for vocabulary in vocabularies]
     text = [tf.TensorSpec([None], tf.string, name="texts")]
 
     def answer(texts: tf.Tensor, strategy: Strategy) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

@@ -177,6 +177,7 @@ class Seq2Seq(TextGeneration, TrainStep):
         """Returns `(batch,)` bool: whether the greedy answer is the reference, `<end>` (the last label) included.
 
         A reference that holds `<unk>` never matches: the model cannot generate what has no name.
+        Ids are compared, which XLA can do: with subwords, a right text that is cut otherwise is no match here.
         """
         generated = self.generate_ids(source, max_length=tf.shape(labels)[1])[0][:, 0]
         # By `tf.equal`, since the result of `==` has no rank where a size is not known when the graph is made.

@@ -37,16 +37,18 @@ def build_vocabularies(pairs: list[Pair], config: Configuration) -> tuple[Vocabu
     """Collects the tokens of the training pairs; both sides get the same one under `shared_vocabulary`.
 
     Raises:
-        InputError: one vocabulary is asked for two sides that are cut into tokens differently.
+        InputError: one vocabulary is asked for two sides that are cut into tokens differently; or see
+            `Vocabulary.build`.
     """
     if config.as_published:
         vocabulary = Vocabulary(NOTEBOOK_TOKENS, "word")
         return vocabulary, vocabulary
     sources, targets = ([pair[side] for pair in pairs] for side in (0, 1))
+    options: dict[str, Any] = {"min_count": config.min_count, "max_size": config.max_vocabulary}
+    options |= {"normalize": config.normalize, "subwords": config.subwords}
 
     def build(texts: list[str], unit: str) -> Vocabulary:
-        texts_left = watched(texts, "collecting tokens", len(texts))
-        return Vocabulary.build(texts_left, unit, min_count=config.min_count, max_size=config.max_vocabulary)
+        return Vocabulary.build(watched(texts, "collecting tokens", len(texts)), unit, **options)
 
     if not config.shared_vocabulary:
         return build(sources, config.source_tokens), build(targets, config.target_tokens)
@@ -206,7 +208,8 @@ def with_splices(
     given: Examples, source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, config: Configuration
 ) -> Examples:
     """Returns the given examples and, behind them, up to `config.splices` spliced ones for each; prints how many."""
-    pairs = more_pairs(given.pairs, (config.source_tokens, config.target_tokens), config.splices, config.seed)
+    units = (config.source_tokens, config.target_tokens)
+    pairs = more_pairs(given.pairs, units, config.splices, config.seed, config.normalize)
     made = encode_pairs(pairs, source_vocabulary, target_vocabulary, config.max_length)
     if not made.pairs:
         return given

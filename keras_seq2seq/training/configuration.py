@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_seq2seq.data import TOKENS
+from keras_seq2seq.data import NORMALIZATIONS, TOKENS
 from keras_seq2seq.data.corpora import CORPORA
 from keras_seq2seq.errors import LARGEST, InputError, is_utf8, suggest
 
@@ -54,9 +54,11 @@ class Configuration:
     valid_share: float = _option(0.0, "without --valid: hold out about this share of the sources", least=0)
     source_tokens: str = _option("word", "what a token of the source is", choices=TOKENS)
     target_tokens: str = _option("word", "what a token of the target is", choices=TOKENS)
+    normalize: str = _option("none", "read Unicode's spellings of a text as one of them", choices=NORMALIZATIONS)
     shared_vocabulary: bool = _option(True, "one vocabulary and one embedding for source and target")
     min_count: int = _option(1, "a token seen fewer times in training becomes <unk>", least=1)
     max_vocabulary: int = _option(50_000, "keep at most this many tokens, the most frequent ones", least=1)
+    subwords: int = _option(8000, "of subword tokens: learn at most this many", least=10)
     max_length: int = _option(100, "leave out pairs with more tokens than this on either side", least=1)
     splices: int = _option(0, "for each training pair, so many made-up ones out of pairs that share a stretch", least=0)
     # Model
@@ -139,6 +141,11 @@ class Configuration:
             raise InputError(f"--scheduled-sampling is {self.scheduled_sampling}; it must be at most 1")
         if self.as_published and (self.data is not None or self.corpus != "notebook"):
             raise InputError("--as-published rebuilds the notebook's run; leave out --data and --corpus")
+        subword = "subword" in (self.source_tokens, self.target_tokens)
+        if self.as_published and (subword or self.normalize != "none"):
+            raise InputError("--as-published rebuilds the notebook's words; leave out subword tokens and --normalize")
+        if self.splices and subword:
+            raise InputError("--splices is for word, char and space tokens; with subword tokens add --splices 0")
         if self.target_embeddings is not None and self.shared_vocabulary:
             raise InputError(
                 "--target-embeddings needs --no-shared-vocabulary; else --source-embeddings serves both sides"

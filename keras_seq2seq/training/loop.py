@@ -79,7 +79,7 @@ def train(
     check_pairs(train_pairs, "training")
     check_pairs(valid_pairs, "validation")
     if not valid_pairs and config.valid_share:
-        train_pairs, valid_pairs = hold_out(train_pairs, config.valid_share, config.source_tokens)
+        train_pairs, valid_pairs = hold_out(train_pairs, config.valid_share, config.source_tokens, config.normalize)
     check_metrics(config, bool(valid_pairs))
     refuse_weight_keepers(callbacks, config)
     if config.profile:

@@ -144,7 +144,8 @@ def test_a_source_keeps_its_side_when_the_corpus_grows_or_is_shuffled():
     [
         ("word", ["Tom runs!", "Tom runs.", "tom  runs"], "Tom ran"),
         ("space", ["Tom runs.", " Tom  runs. "], "tom runs."),
-        ("char", ["Tom", "Tom"], "Tom "),
+        ("char", ["Tom", "To\u200bm"], "Tom "),
+        ("subword", ["Tom runs.", " Tom  runs. "], "tom runs."),
     ],
 )
 def test_what_is_one_source_to_the_model_has_one_side(unit, same, other):
@@ -157,6 +158,14 @@ def test_what_is_one_source_to_the_model_has_one_side(unit, same, other):
         sides.add(held[0])
         others.add(held[-1] == held[0])
     assert sides == others == {True, False}
+
+
+def test_two_spellings_of_a_source_have_one_side_where_they_are_normalized():
+    pairs = [(f"{number} {text}", "x") for number in range(100) for text in ("\u00e9", "e\u0301")]
+    for normalize, split in (("none", True), ("NFC", False)):
+        _, valid = hold_out(pairs, 0.5, "word", normalize)
+        held = [pair in valid for pair in pairs]
+        assert (held[::2] != held[1::2]) == split
 
 
 @pytest.mark.parametrize("odd", [("c", float("nan")), ("c", None), (3, "d"), "cd", ("c",), ("c", "d", "e"), None])

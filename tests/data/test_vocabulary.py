@@ -1,17 +1,16 @@
-"""Text <-> ids: tokens cut by hand, the order of the ids, and text that comes back as it went in."""
+"""Text <-> ids: the order of the ids, and text that comes back as it went in."""
+
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
+from text_toys import HIDDEN
 
-from keras_seq2seq import Vocabulary
-from keras_seq2seq.data.vocabulary import NOTEBOOK_TOKENS, SPECIAL, tokenize
-
-
-def cut(text, unit):
-    return [token.decode() for token in tokenize(tf.constant([text]), unit).numpy().tolist()[0]]
+from keras_seq2seq import InputError, Vocabulary
+from keras_seq2seq.data.vocabulary import NOTEBOOK_TOKENS, SPECIAL
 
 
 def vocabulary_of(words, unit="space"):
@@ -25,77 +24,6 @@ def encoded(vocabulary, *texts):
 
 def decoded(vocabulary, *rows):
     return [text.decode() for text in vocabulary.decode(tf.constant(rows, tf.int32)).numpy()]
-
-
-# Cutting
-
-
-@pytest.mark.parametrize(
-    ("text", "tokens"),
-    [
-        ("What's UP, doc?", ["whats", "up", "doc"]),
-        ("Schöne GRÜSSE", ["schöne", "grüsse"]),  # lower case beyond ASCII
-        ("3.14 $5 a+b=c", ["314", "5", "abc"]),
-        ("«Don’t» — ¿qué? 。", ["dont", "qué"]),  # punctuation beyond ASCII
-        ("<pad> <END>", ["pad", "end"]),  # no special token survives
-        ("e\u0301le\u0300ve", ["e\u0301le\u0300ve"]),  # combining accents stay on their letters
-        ("hi 🙂 👨\u200d👩", ["hi", "🙂", "👨\u200d👩"]),  # emoji are no punctuation; a joined one stays whole
-        ("שלום, עולם!", ["שלום", "עולם"]),  # right to left: the order of writing
-        ("مرحبا، عالم؟", ["مرحبا", "عالم"]),  # with Arabic comma and question mark
-        ("Ｆｕｌｌ　ｗｉｄｔｈ！", ["ｆｕｌｌ", "ｗｉｄｔｈ"]),  # the blank and the mark are full-width too
-        ("a\0B\tc\nd\u00a0e\u2028f", ["a", "b", "c", "d", "e", "f"]),  # control characters and odd blanks separate
-        ("你好 世界", ["你好", "世界"]),  # Chinese is not segmented
-        ("", []),
-        ("  ", []),
-        ("?!", []),
-    ],
-)
-def test_words_by_hand(text, tokens):
-    assert cut(text, "word") == tokens
-
-
-@pytest.mark.parametrize(
-    ("text", "tokens"),
-    [
-        ("Hi, You", ["H", "i", ",", " ", "Y", "o", "u"]),  # nothing is changed or dropped
-        ("e\u0301", ["e", "\u0301"]),
-        ("🙂👨\u200d👩", ["🙂", "👨", "\u200d", "👩"]),
-        ("שב", ["ש", "ב"]),
-        ("Ａ　", ["Ａ", "\u3000"]),
-        ("a\0\t\n", ["a", "\0", "\t", "\n"]),
-        ("<a>", ["<", "a", ">"]),
-        ("", []),
-    ],
-)
-def test_characters_by_hand(text, tokens):
-    assert cut(text, "char") == tokens
-
-
-@pytest.mark.parametrize(
-    ("text", "tokens"),
-    [
-        ("What's UP,  doc?", ["What's", "UP,", "doc?"]),
-        (" AH0 B \t\r\n K\f\v", ["AH0", "B", "K"]),
-        ("e\u0301 🙂 שלום Ｆ", ["e\u0301", "🙂", "שלום", "Ｆ"]),
-        ("a\0b a\u00a0b a\u3000b", ["a\0b", "a\u00a0b", "a\u3000b"]),  # split at ASCII's blanks alone
-        ("<end>", ["<end>"]),
-        ("", []),
-    ],
-)
-def test_space_separated_tokens_by_hand(text, tokens):
-    assert cut(text, "space") == tokens
-
-
-@pytest.mark.parametrize(("unit", "tokens"), [("char", ["a", "\ufffd", "b"]), ("space", ["a\ufffdb"])])
-def test_invalid_bytes_become_the_replacement_character(unit, tokens):
-    assert cut(b"a\xffb", unit) == tokens
-
-
-@pytest.mark.parametrize("unit", ["word", "char", "space"])
-def test_a_text_is_cut_the_same_in_any_company_and_inside_a_graph(unit):
-    texts = ["", "Hi 🙂!", "a\0b c"]
-    together = tf.function(lambda rows: tokenize(rows, unit))(tf.constant(texts)).numpy().tolist()
-    assert [[token.decode() for token in row] for row in together] == [cut(text, unit) for text in texts]
 
 
 # Building
@@ -204,8 +132,8 @@ def test_rows_are_decoded_each_for_itself():
 
 # Text that comes back
 
-# Any text without surrogates, which UTF-8 cannot hold; NUL, emoji and unassigned characters included.
-CHARACTERS = st.characters(exclude_categories=["Cs"])
+# Any text without surrogates, which UTF-8 cannot hold, or invisible marks; NUL, emoji and unassigned ones included.
+CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters=HIDDEN)
 WORDS = st.text(CHARACTERS.filter(lambda character: character not in " \t\n\r\f\v"), min_size=1)
 
 
@@ -225,17 +153,63 @@ def test_space_separated_tokens_come_back(words):
     assert decoded(vocabulary, *ids) == [" ".join(words)]
 
 
-@given(st.text(CHARACTERS))
-def test_cutting_words_a_second_time_changes_nothing(text):
-    tokens = cut(text, "word")
-    assert cut(" ".join(tokens), "word") == tokens
-
-
 def test_a_vocabulary_comes_back_from_its_configuration():
     vocabulary = vocabulary_of(["b", "\0", "🙂"], "char")
     copy = Vocabulary.from_config(vocabulary.get_config())
     assert (copy.tokens, copy.unit) == (vocabulary.tokens, "char")
     assert encoded(copy, "🙂\0b?") == [[7, 6, 5, 1]]
+
+
+def test_a_description_from_before_normalization_is_read_and_written_as_before():
+    before = {"tokens": [*SPECIAL, "b"], "unit": "space"}
+    vocabulary = Vocabulary.from_config(before)
+    assert vocabulary.normalize == "none"
+    assert vocabulary.get_config() == before
+
+
+@pytest.mark.parametrize("unit", ["word", "char", "space", "subword"])
+@pytest.mark.parametrize("normalize", ["NFC", "NFD", "NFKC"])
+def test_one_text_in_two_spellings_has_the_same_ids(unit, normalize):
+    whole, apart = "\u00e9 \ud55c", "e\u0301 \u1112\u1161\u11ab"  # é and a Hangul syllable, in one piece and in parts
+    vocabulary = Vocabulary.build([apart], unit, normalize=normalize)
+    copy = Vocabulary.from_config(vocabulary.get_config())
+    rows = encoded(copy, whole, apart)
+    assert rows[0] == rows[1] and min(rows[0]) >= len(SPECIAL)
+    assert decoded(copy, rows[0]) == [whole]  # jamo are put together again
+
+
+def test_parts_of_letters_are_tokens_after_nfd():
+    vocabulary = Vocabulary.build(["\u00e9"], "char", normalize="NFD")
+    assert vocabulary.tokens[5:] == ["e", "\u0301"]
+    assert vocabulary.get_config()["normalize"] == "NFD"
+
+
+def test_compatible_spellings_are_one_after_nfkc():
+    vocabulary = Vocabulary.build(["\uff21 \ufb01"], "space", normalize="NFKC")  # full-width A, ligature fi
+    assert vocabulary.tokens[5:] == ["A", "fi"]
+
+
+def test_without_normalization_spellings_differ():
+    vocabulary = Vocabulary.build(["\u00e9"], "space")
+    assert encoded(vocabulary, "\u00e9", "e\u0301") == [[5], [1]]
+
+
+def test_an_unknown_normalization_is_refused():
+    with pytest.raises(InputError, match="the normalization is 'nfc'; choose one of: none, NFC, NFD, NFKC"):
+        Vocabulary([*SPECIAL, "a"], "space", "nfc")
+
+
+def test_normalizing_without_the_extra_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_text", None)
+    with pytest.raises(InputError, match=r"need the packages tensorflow-text, .*pip install '\.\[subwords\]'"):
+        Vocabulary.build(["a"], "word", normalize="NFC")
+    with pytest.raises(InputError, match="need the packages tensorflow-text"):
+        Vocabulary.from_config({"tokens": [*SPECIAL, "a"], "unit": "word", "normalize": "NFC"})
+
+
+@pytest.mark.parametrize(("unit", "tokens"), [("word", ["ab", "c"]), ("char", list("Ab, C")), ("space", ["Ab,", "C"])])
+def test_texts_are_cut_whether_their_tokens_are_known_or_not(unit, tokens):
+    assert vocabulary_of(["b"], unit).tokens_of(["Ab, C", ""]) == [tokens, []]
 
 
 def test_it_can_be_made_while_a_graph_is_traced():

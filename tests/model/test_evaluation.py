@@ -16,7 +16,7 @@ from text_toys import WORD_PAIRS, word_model
 
 from keras_seq2seq import InputError, Seq2Seq, batches, evaluate
 from keras_seq2seq.data.corpora import read_references
-from keras_seq2seq.model.evaluation import edit_distances, error_rates, overlap_scores, tokens_of
+from keras_seq2seq.model.evaluation import edit_distances, error_rates, overlap_scores
 
 BANANA, WATER = (source for source, _ in WORD_PAIRS)
 YELLOW, HYDROGEN = (target for _, target in WORD_PAIRS)
@@ -126,14 +126,6 @@ def test_the_rates_are_those_of_the_definition(rows):
             "token_error_rate": 100 * sum(d for d, _ in nearest) / sum(length for _, length in nearest),
         }
     )
-
-
-@pytest.mark.parametrize(
-    ("unit", "tokens"),
-    [("word", ["ab", "c"]), ("char", list("Ab, C")), ("space", ["Ab,", "C"])],
-)
-def test_answers_are_cut_as_the_model_cuts_texts(unit, tokens):
-    assert tokens_of(["Ab, C", ""], unit) == [tokens, []]
 
 
 # Test data
