@@ -11,12 +11,13 @@ import collections
 import random
 from collections.abc import Sequence
 
-from keras_seq2seq.data.alignment import Tokens, align
+from keras_seq2seq.data.alignment import Tokens, align, consistency
 from keras_seq2seq.data.corpora import Pair
 from keras_seq2seq.data.tokenization import tokens_of
 from keras_seq2seq.progress import Bar
 
 DRAWS, IN_VAIN = 100, 20_000  # the most for a pair that is asked for; and in a row, where none gives a new pair
+MONOTONIC = 0.3  # what `consistency` is at least where the target follows the source from left to right
 SHARED = 3  # source tokens that both pairs have in common where they are spliced
 
 
@@ -45,15 +46,17 @@ def splice(pairs: Sequence[tuple[Tokens, Tokens]], count: int, seed: int) -> lis
 
     Args:
         pairs: source and target tokens.
-        count: how many to make; fewer come out where there is too little to splice.
+        count: how many to make; fewer come out where there is too little to splice, and none where the targets do not
+            follow the sources from left to right.
         seed: same seed, same pairs.
     """
     draw = random.Random(seed)
     # Each step, a source token with what it becomes, gets a number: Python compares and hashes numbers faster.
     numbers: collections.defaultdict[tuple, int] = collections.defaultdict(lambda: len(numbers))
-    aligned = [[numbers[step] for step in pair] for pair in align(pairs)]
-    if not aligned:
+    found = align(pairs)
+    if not found or consistency(found) < MONOTONIC:
         return []
+    aligned = [[numbers[step] for step in pair] for pair in found]
     steps = list(numbers)
     seams = collections.defaultdict(list)
     for pair in aligned:

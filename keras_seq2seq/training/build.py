@@ -212,6 +212,8 @@ def with_splices(
     pairs = more_pairs(given.pairs, units, config.splices, config.seed, config.normalize)
     made = encode_pairs(pairs, source_vocabulary, target_vocabulary, config.max_length)
     if not made.pairs:
+        if config.splices:
+            print("  and none spliced: too few share a stretch, or the targets do not follow from left to right")
         return given
     print(f"  and {len(made.pairs)} spliced out of them")
     source, target_input, labels = (tf.concat(both, axis=0) for both in zip(given[:3], made[:3], strict=True))

@@ -19,6 +19,7 @@ from keras_seq2seq.model.replicas import is_chief
 from keras_seq2seq.model.saving import MODEL_FILE, load
 from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.tensorboard.callback import SHOWN, TensorBoard, check_profiler
+from keras_seq2seq.training.advice import advice
 from keras_seq2seq.training.build import (
     batches_to_learn,
     build_compiled,
@@ -99,6 +100,8 @@ def train(
     given = prepare(train_pairs, "training", *vocabularies, config)
     examples = with_splices(given, *vocabularies, config)
     valid = prepare(valid_pairs, "validation", *vocabularies, config) if valid_pairs else None
+    if hint := advice(train_pairs, config):
+        print(hint)
     print("Vocabulary: {} source and {} target tokens".format(*map(len, vocabularies)))
     updates = updates_per_epoch(examples, len(given.pairs), config)
     own_parts = any(part is not None for part in (cell, attention, loss)) or bool(metrics)

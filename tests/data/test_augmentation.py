@@ -1,12 +1,13 @@
 """Splicing: what a letter becomes, and new words from the parts of known ones, worked out by hand."""
 
 import dataclasses
+import random
 
 import pytest
 import toys
 
 from keras_seq2seq import Configuration, InputError, encode_pairs, train
-from keras_seq2seq.data import augmentation
+from keras_seq2seq.data import alignment, augmentation
 from keras_seq2seq.training.build import batches_to_learn
 
 HUNGARIAN = [("szó", "s oː"), ("óra", "oː r ɒ"), ("só", "ʃ oː"), ("szár", "s aː r"), ("sár", "ʃ aː r"), ("ár", "aː r")]
@@ -18,8 +19,7 @@ def tokens(pairs):
 
 def test_align_finds_what_each_letter_becomes():
     aligned = {
-        "".join(token for token, _ in pair): [said for _, said in pair]
-        for pair in augmentation.align(tokens(HUNGARIAN))
+        "".join(token for token, _ in pair): [said for _, said in pair] for pair in alignment.align(tokens(HUNGARIAN))
     }
     assert aligned["ár"] == [("aː",), ("r",)]
     assert aligned["só"] == [("ʃ",), ("oː",)]
@@ -29,9 +29,27 @@ def test_align_finds_what_each_letter_becomes():
 
 
 def test_align_leaves_out_what_no_letters_could_say():
-    assert augmentation.align(tokens([("a", "1 2 3 4"), ("b", "1 2 3"), ("c", ""), ("", "")])) == [
+    assert alignment.align(tokens([("a", "1 2 3 4"), ("b", "1 2 3"), ("c", ""), ("", "")])) == [
         [("b", ("1", "2", "3"))]
     ]
+
+
+def test_consistency_is_the_mean_share_of_a_step_among_those_of_its_token():
+    # `a` becomes A three times and B once; `b` always becomes B: (3 * 3/4 + 1 * 1/4 + 1 * 1) / 5.
+    aligned = [[("a", ("A",)), ("b", ("B",))], [("a", ("A",))], [("a", ("A",))], [("a", ("B",))]]
+    assert alignment.consistency(aligned) == pytest.approx(0.7)
+    assert alignment.consistency([]) == 0
+
+
+def test_targets_that_run_from_right_to_left_are_not_spliced():
+    draw = random.Random(0)
+    words = ["".join(draw.choices("abcdefgh", k=draw.randint(3, 8))) for _ in range(200)]
+    forwards = tokens([(word, " ".join(word.upper())) for word in words])
+    backwards = tokens([(word, " ".join(reversed(word.upper()))) for word in words])
+    assert alignment.consistency(alignment.align(forwards)) == 1
+    assert alignment.consistency(alignment.align(backwards)) < augmentation.MONOTONIC
+    assert len(augmentation.splice(forwards, 100, seed=0)) == 100
+    assert augmentation.splice(backwards, 100, seed=0) == []
 
 
 def test_words_are_spliced_where_three_letters_become_the_same():
