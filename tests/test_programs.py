@@ -12,7 +12,7 @@ from keras_seq2seq import keras_version
 PROGRAMS = [
     *("benchmarks/predict", "benchmarks/recurrence", "benchmarks/scale", "benchmarks/tensorboard_cost"),
     *("benchmarks/torch_attention", "benchmarks/training"),
-    *("corpora/notebook", "corpora/sigmorphon"),
+    *("corpora/multi30k", "corpora/notebook", "corpora/sigmorphon"),
 ]
 NUMBER = r"-?\d+(?:\.\d+)?"
 
@@ -125,3 +125,21 @@ def test_the_table_of_what_differs_from_base(run, words):
     head, row = printed.splitlines()
     assert head == "| changed | toy, beam 5 (greedy) | seconds |"
     assert re.fullmatch(rf"\| `--cell simple_rnn` \| {NUMBER} \({NUMBER}\) \| \d+ to \d+ \|", row)
+
+
+@pytest.mark.slow  # half a minute, in processes of their own
+def test_translation(run, tmp_path):
+    pytest.importorskip("tensorflow_text")
+    for split in ("train", "val", "test2016"):
+        lines = [f"Ein {a} {b}.\tA {b} {a}.\n" for a in ("Hund", "Mann", "Haus") for b in ("rot", "alt", "neu")]
+        (tmp_path / f"{split}.de-en.tsv").write_text("".join(lines), encoding="utf-8")
+    tiny = "--subwords 40 --embedding-dim 4 --units 4 --epochs 2 --updates-per-epoch 2 --batch-size 3 --tensorboard off"
+    ask = ["--common", tiny, "--rows", "gru", "--seeds", 0, 1, "--logs", tmp_path / "logs"]
+    first = run("corpora/multi30k", tmp_path, *ask)
+    head, row = first.splitlines()
+    assert head == "| row | options | BLEU | BLEU, spaCy | chrF | exact match | perplexity | minutes |"
+    number = rf"{NUMBER} \({NUMBER} to {NUMBER}\)"
+    assert re.fullmatch(
+        rf"\| gru \| `--attention none` \| {number} \| (?:{number})? \| {' . '.join([number] * 4)} \|", row
+    )
+    assert run("corpora/multi30k", tmp_path, *ask) == first  # the runs are there: they are measured alone

@@ -1,0 +1,127 @@
+"""Trains `--config sentences`, and what is simpler, on Multi30k's German and English; prints how good the answers are.
+
+    python tests/corpora/multi30k.py FOLDER [--seeds 0 1 2] [--rows sentences gru simple_rnn] [--logs FOLDER]
+
+FOLDER has `train.de-en.tsv`, `val.de-en.tsv` and `test2016.de-en.tsv`: source, tab, target. For each row: BLEU, chrF,
+the share of answers that are the reference, and the perplexity of a token, on the test set with a beam of 5. BLEU is
+that of sacreBLEU, in lower case (13a tokens); with the package spacy there is a second one, over spaCy's tokens in lower
+case, which is how the PyTorch chapters measure. A run that was stopped goes on where it was, and one that has finished
+is measured alone. As many run at a time as `--jobs` says, each on one core.
+"""
+
+import argparse
+import concurrent.futures
+import json
+import os
+import re
+import shlex
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from sacrebleu import BLEU
+
+ROOT = Path(__file__).resolve().parents[2]
+ROWS = {
+    "sentences": "",
+    "gru": "--attention none",
+    "simple_rnn": "--attention none --cell simple_rnn --no-bidirectional",
+}
+COLUMNS = ("BLEU", "BLEU, spaCy", "chrF", "exact match", "perplexity", "minutes")
+
+
+def measured(job: tuple[str, int], options: argparse.Namespace) -> dict[str, float]:
+    """Trains one model, if it is not there, and returns its numbers by the names of the columns."""
+    row, seed = job
+    alone = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, *arguments]
+        return subprocess.run(
+            command, env={**os.environ, **alone}, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+
+    def file(split: str) -> str:
+        return str(Path(options.folder, f"{split}.de-en.tsv"))
+
+    name = f"{row}-{seed}"
+    place = ["--logs", options.logs, "--run", name, *(["--resume"] if Path(options.logs, name).exists() else [])]
+    data = ["--data", file("train"), "--valid", file("val"), "--seed", str(seed)]
+    changes = shlex.split(f"{ROWS[row]} {options.common}")
+    with open(Path(options.logs, f"{name}.txt"), "a", encoding="utf-8") as log:
+        log.write(run(str(ROOT / "train.py"), "--config", "sentences", *data, *place, *changes))
+    printed = Path(options.logs, f"{name}.txt").read_text(encoding="utf-8")
+
+    model, test = str(Path(options.logs, name)), Path(file(options.split)).read_text(encoding="utf-8").splitlines()
+    sources, references = zip(*(line.split("\t") for line in test), strict=True)
+    asked = Path(options.logs, f"{name}.sources.txt")
+    asked.write_text("\n".join(sources) + "\n", encoding="utf-8")
+    answers = run("-m", "keras_seq2seq", "predict", model, "--beam", "5", "--input", str(asked)).split("\n")[:-1]
+    scores = json.loads(
+        run("-m", "keras_seq2seq", "evaluate", model, "--beam", "5", "--data", file(options.split), "--json")
+    )
+    numbers = {
+        "BLEU": BLEU(lowercase=True).corpus_score(answers, [references]).score,
+        "chrF": scores["chrf"],
+        "exact match": 100 * scores["exact_match"],
+        "perplexity": scores["perplexity"],
+        "minutes": minutes_of(printed),
+    }
+    spacy = spacy_tokens()
+    if spacy:
+        cut, right = (
+            [" ".join(token.text for token in spacy(text.lower())) for text in side] for side in (answers, references)
+        )
+        numbers["BLEU, spaCy"] = BLEU(tokenize="none", force=True).corpus_score(cut, [right]).score
+    return numbers
+
+
+def spacy_tokens():
+    """Returns spaCy's English tokenizer; None where it is not installed."""
+    try:
+        import spacy
+    except ImportError:
+        return None
+    return spacy.blank("en").tokenizer
+
+
+def minutes_of(printed: str) -> float:
+    """Returns the sum of the times of all epochs that a run has printed, in minutes."""
+    times = [line.split()[-2] for line in printed.splitlines() if re.match(r" *\d+/\d+ ", line)]
+    units = {"h": 60.0, "m": 1.0, "s": 1 / 60}
+    return sum(int(number) * units[unit] for time in times for number, unit in re.findall(r"(\d+)([hms])", time))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", help="the files")
+    parser.add_argument("--split", default="test2016", help="what is measured: test2016 or val")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS)
+    parser.add_argument("--common", default="", help="more options of all trainings")
+    parser.add_argument("--logs", default="logs", help="folder of the runs")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
+    options = parser.parse_args()
+    Path(options.logs).mkdir(parents=True, exist_ok=True)
+    print("| row | options |", " | ".join(COLUMNS), "|")
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        jobs = {
+            (row, seed): pool.submit(measured, (row, seed), options) for row in options.rows for seed in options.seeds
+        }
+        for row in options.rows:
+            each = [jobs[row, seed].result() for seed in options.seeds]
+            print(f"| {row} | `{ROWS[row]}` |", " | ".join(cell(each, name) for name in COLUMNS), "|", flush=True)
+
+
+def cell(each: list[dict[str, float]], name: str) -> str:
+    """Returns the mean over the seeds, and the lowest and highest where there are several."""
+    values = [numbers[name] for numbers in each if name in numbers]
+    if not values:
+        return ""
+    spread = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{spread}"
+
+
+if __name__ == "__main__":
+    main()
