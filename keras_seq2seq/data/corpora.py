@@ -180,7 +180,7 @@ def _texts(path: str | os.PathLike) -> list[str]:
     texts = []
     for number, line in enumerate(_watched_lines(path), start=1):
         if "\t" in line:
-            wanted = "two parallel files have one text a line; give a file of tab-separated pairs alone"
+            wanted = "of two parallel files each line is one text; write a blank, or give a file of pairs alone"
             raise InputError(f"{path}, line {number}: has a tab; {wanted}")
         texts.append(line)
     return texts

@@ -211,12 +211,12 @@ def test_two_files_are_read_line_by_line(write, sources, targets, expected):
         (
             b"ja\nnein\tno\n",
             b"a\tb\n",
-            "{de}, line 2: has a tab; two parallel files have one text a line; give a file of tab-separated pairs alone",
+            "{de}, line 2: has a tab; of two parallel files each line is one text; write a blank, or give a file of pairs alone",
         ),
         (
             b"ja\nnein\n",
             b"yes\tyeah\n",
-            "{en}, line 1: has a tab; two parallel files have one text a line; give a file of tab-separated pairs alone",
+            "{en}, line 1: has a tab; of two parallel files each line is one text; write a blank, or give a file of pairs alone",
         ),
         (b"\n", b" \n", "{de} and {en}: are empty; expected one text a line"),
         (b"", b"", "{de} and {en}: are empty; expected one text a line"),

@@ -365,7 +365,10 @@ BAD = {
         "tabs.tsv, line 1: 3 columns ('a', 'b', 'c'); expected source, tab, target",
     ),
     "two files of other lengths": (["--data", "one.de", "two.en"], "one.de has 1 line, two.en has 2; line n of the"),
-    "two files of pairs": (["--data", "good.tsv", "tabs.tsv"], "good.tsv, line 1: has a tab; two parallel files have"),
+    "two files of pairs": (
+        ["--data", "good.tsv", "tabs.tsv"],
+        "good.tsv, line 1: has a tab; of two parallel files each",
+    ),
     "three files": (["--data", "a", "b", "c"], "--data is ['a', 'b', 'c']; give one file of pairs, or a list of two"),
     "no such column": (
         ["--data", "tabs.tsv", "--columns", "1,4"],
