@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from keras_seq2seq import files, keras_version
 from keras_seq2seq.cli.options import Parser
 from keras_seq2seq.errors import InputError, is_utf8
+from keras_seq2seq.training.configuration import files_of
 
 if TYPE_CHECKING:
     from keras_seq2seq.model.decoding import Strategy
@@ -74,16 +75,29 @@ def evaluate(arguments: Sequence[str]) -> None:
     """Measures a model on a file of sources with their references."""
     parser = _parser("evaluate", "Measure a model on test data: one pair a line: source, tab, reference.")
     parser.add_argument("run", nargs="?", metavar="RUN", help="a run's folder or .keras file; default: the latest")
-    parser.add_argument("--data", required=True, metavar="FILE", help="the test data")
+    parser.add_argument(
+        "--data",
+        required=True,
+        nargs="+",
+        metavar="FILE",
+        help="the test data: one file, or two parallel ones: sources, references",
+    )
+    parser.add_argument(
+        "--columns", metavar="SOURCE,TARGET", help="which columns of a tab-separated file to read, counted from 1"
+    )
     parser.add_argument("--references", action="store_true", help="further columns of it are further references")
     _add_search_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
 
-    from keras_seq2seq.data.corpora import read_references
+    from keras_seq2seq.data.corpora import columns_of, read_references
 
-    references = read_references(options.data, further=options.references)
-    model, strategy = _load(options.run or "latest", options.keras, options.logs), _strategy(options)
+    run, data = options.run, options.data
+    if run is None and len(data) > 1 and _is_run(data[-1]):
+        run = data.pop()  # behind `--data FILE` the parser takes RUN for one file more
+    columns = None if options.columns is None else columns_of(options.columns)
+    references = read_references(*files_of("data", data[0] if len(data) == 1 else data), columns, options.references)
+    model, strategy = _load(run or "latest", options.keras, options.logs), _strategy(options)
 
     from keras_seq2seq.model.evaluation import evaluate as measure
 
@@ -138,10 +152,13 @@ def _add_search_options(parser: argparse.ArgumentParser) -> None:
 def _split_run(arguments: list[str]) -> tuple[str, list[str]]:
     """Tells the run from the texts: it comes first and is `latest`, a folder, a `.keras` file or a path."""
     first = arguments[0] if arguments else ""
-    path = os.path.isdir(first) or first.endswith(".keras") or (os.sep in first and " " not in first)
-    if first and (first == "latest" or path):
+    if _is_run(first) or (os.sep in first and " " not in first):
         return first, arguments[1:]
     return "latest", arguments
+
+
+def _is_run(name: str) -> bool:
+    return name == "latest" or os.path.isdir(name) or name.endswith(".keras")
 
 
 def _require_model(run: str) -> None:

@@ -14,6 +14,7 @@ from keras_seq2seq import keras_version
 from keras_seq2seq.cli import commands
 from keras_seq2seq.cli.options import Parser, add_options, configure
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.training.configuration import files_of
 
 STRATEGIES = ("none", "mirrored", "multi-worker")
 BAD_INPUT, INTERRUPTED = 2, 130  # exit codes; 130 is what a shell reports for Ctrl-C
@@ -32,8 +33,11 @@ def train(arguments: Sequence[str], program: str = "keras-seq2seq train") -> Non
 
     from keras_seq2seq.data.corpora import read_corpus, read_pairs
 
-    train_pairs = read_pairs(config.data) if config.data is not None else read_corpus(config.corpus)
-    valid_pairs = read_pairs(config.valid) if config.valid is not None else []
+    columns = config.chosen_columns()
+    train_pairs = (
+        read_pairs(*files_of("data", config.data), columns) if config.data is not None else read_corpus(config.corpus)
+    )
+    valid_pairs = read_pairs(*files_of("valid", config.valid), columns) if config.valid is not None else []
     with keras_version.quiet_start():
         versions = keras_version.versions()
     print(versions, flush=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from keras_seq2seq.errors import InputError, suggest
-from keras_seq2seq.training.configuration import SMALL, Configuration, flag_of
+from keras_seq2seq.training.configuration import FILES, SMALL, Configuration, flag_of
 from keras_seq2seq.training.configuration_files import CONFIG_FILE, preset_names, read_configuration
 
 
@@ -34,6 +34,13 @@ class Parser(argparse.ArgumentParser):
         return values
 
 
+class Files(argparse.Action):
+    """Keeps the name of one file by itself, those of more as a list."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
+        setattr(namespace, self.dest, values[0] if len(values) == 1 else values)
+
+
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Gives `parser` `--config` and one option for each field; one that is not used leaves no trace in the result."""
     parser.add_argument(
@@ -49,6 +56,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         else:
             options["type"] = str if field.default is None else type(field.default)
             options["metavar"] = field.metadata["shown"] or options["type"].__name__.upper()
+        if field.name in FILES:
+            options |= {"nargs": "+", "action": Files}
         parser.add_argument(flag_of(field.name), **options)
 
 

@@ -6,6 +6,7 @@ A pair is two plain strings. Every error names the file and the line.
 import hashlib
 import itertools
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from keras_seq2seq.files import lines_of
 from keras_seq2seq.progress import watched
 
 Pair = tuple[str, str]
+Columns = tuple[int, int]  # the source's and the target's, counted from 1
 CORPORA = ("notebook", "chatterbot")
 
 NOTEBOOK: list[Pair] = [
@@ -22,60 +24,170 @@ NOTEBOOK: list[Pair] = [
 ]
 
 
-def read_pairs(path: str | os.PathLike) -> list[Pair]:
-    """Reads one pair a line: source, tab, target. Blank lines are passed over.
-
-    Raises:
-        InputError: the file cannot be read, or a line does not have exactly two sides with text.
-    """
-    hint = "keep the source's and the target's column (`cut -f1,2` for the first two)"
-    return [(source, targets[0]) for source, targets in _rows(path, hint)]
-
-
-def read_references(path: str | os.PathLike, further: bool = False) -> dict[str, list[str]]:
-    """Reads test data: source, tab, reference. A source may come back on a later line with another reference.
+def read_pairs(
+    path: str | os.PathLike, target_path: str | os.PathLike | None = None, columns: Columns | None = None
+) -> list[Pair]:
+    """Reads one pair a line, of one file or of two. Blank lines are passed over.
 
     Args:
-        path: the file.
-        further: take further columns for further references.
+        path: a file of source, tab, target; with `target_path`, of the sources alone.
+        target_path: the second of two parallel files: its line n is the target of line n of the first.
+        columns: of one file, which columns are the source and the target, counted from 1; others are ignored.
 
     Raises:
-        InputError: the file cannot be read, or a line does not have these columns, or an empty one.
+        InputError: a file cannot be read, a line does not have exactly two sides with text, two files are not of the
+            same number of lines, or `columns` are no two columns of one file.
+    """
+    hint = "choose the source's and the target's column, as by --columns 1,2"
+    return [(source, targets[0]) for source, targets in _rows(path, target_path, columns, hint)]
+
+
+def read_references(
+    path: str | os.PathLike,
+    target_path: str | os.PathLike | None = None,
+    columns: Columns | None = None,
+    further: bool = False,
+) -> dict[str, list[str]]:
+    """Reads test data: pairs of sources and references. A source may come back on a later line with another reference.
+
+    Args:
+        path: see `read_pairs`.
+        target_path: see `read_pairs`.
+        columns: see `read_pairs`.
+        further: of one file, take further columns for further references.
+
+    Raises:
+        InputError: as for `read_pairs`; or `further` comes together with `target_path` or `columns`.
     """
     references: dict[str, list[str]] = {}
-    hint = "with --references further columns are further references"
-    for source, targets in _rows(path, hint, further):
+    hint = "with --references further columns are further references, with --columns 1,2 they are ignored"
+    for source, targets in _rows(path, target_path, columns, hint, further):
         known = references.setdefault(source, [])
         known += dict.fromkeys(target for target in targets if target not in known)
     return references
 
 
-def _rows(path: str | os.PathLike, hint: str, further: bool = False) -> Iterator[tuple[str, list[str]]]:
-    """Yields the source and the targets of each line; blank lines are passed over.
+def columns_of(text: str) -> Columns:
+    """Returns the source's and the target's column that `--columns` asks for: "2,1" is (2, 1).
+
+    Raises:
+        InputError: it is not SOURCE,TARGET.
+    """
+    numbers = re.fullmatch(r"(\d{1,9}),(\d{1,9})", text)
+    columns = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+    _check_columns(columns, f"--columns is {text!r}")
+    return columns
+
+
+def _check_columns(columns: Columns, said: str) -> None:
+    if not 1 <= min(columns) < max(columns):
+        raise InputError(f"{said}; give the source's and the target's column, two counted from 1, as in 2,1")
+
+
+def _rows(
+    path: str | os.PathLike,
+    target_path: str | os.PathLike | None,
+    columns: Columns | None,
+    hint: str,
+    further: bool = False,
+) -> Iterator[tuple[str, list[str]]]:
+    """Returns the source and the targets of each line, of one file or of two.
+
+    Raises:
+        InputError: the arguments contradict one another; see `_tabbed` and `_parallel` for what the files can have.
+    """
+    if columns is not None and further:
+        raise InputError("--references reads the columns that --columns leaves out; give one of the two")
+    if target_path is None:
+        return _tabbed(path, columns, hint, further)
+    if columns is not None or further:
+        option = "--references" if further else "--columns"
+        raise InputError(f"{option} is for one file of tab-separated columns; leave it out with two parallel files")
+    return _parallel(path, target_path)
+
+
+def _tabbed(
+    path: str | os.PathLike, columns: Columns | None, hint: str, further: bool
+) -> Iterator[tuple[str, list[str]]]:
+    """Yields the source and the targets of each line of a tab-separated file; blank lines are passed over.
 
     Args:
         path: the file.
+        columns: the source's and the target's; None: the first one, and the others.
         hint: what to do where a line has more than one target.
         further: whether it may.
 
     Raises:
         InputError: the file cannot be read, is not UTF-8, has no other lines, or one with other columns.
     """
+    if columns is not None:
+        _check_columns(columns, f"columns is {columns}")
     empty = True
-    for number, line in enumerate(watched(lines_of(path), f"reading {Path(path).name:.40}"), start=1):
+    for number, line in enumerate(_watched_lines(path), start=1):
         if not line.strip():
             continue
         empty = False
-        source, *targets = columns = line.split("\t")
+        sides = line.split("\t")
+        if columns is not None:
+            if len(sides) < max(columns):
+                wanted = "expected {} or more, for --columns {},{}".format(max(columns), *columns)
+                raise InputError(f"{path}, line {number}: {_seen(sides)}; {wanted}; complete or remove the line")
+            sides = [sides[column - 1] for column in columns]
+        source, *targets = sides
         if not targets or (len(targets) > 1 and not further):
             wanted = "expected source, tab, target" + (f"; {hint}" if targets else "")
-            raise InputError(f"{path}, line {number}: {_seen(columns)}; {wanted}")
-        for name, side in zip(("source", *["target"] * len(targets)), columns, strict=True):
+            raise InputError(f"{path}, line {number}: {_seen(sides)}; {wanted}")
+        for name, side in zip(("source", *["target"] * len(targets)), sides, strict=True):
             if not side.strip():
                 raise InputError(f"{path}, line {number}: the {name} is empty; give it text or remove the line")
         yield source, targets
     if empty:
         raise InputError(f"{path}: is empty; expected one pair a line: source, tab, target")
+
+
+def _parallel(source_path: str | os.PathLike, target_path: str | os.PathLike) -> Iterator[tuple[str, list[str]]]:
+    """Yields each line of the first file with that of the second; lines that are blank in both are passed over.
+
+    Raises:
+        InputError: a file cannot be read, is not UTF-8 or has tabs; or their lines do not belong together.
+    """
+    paths = (source_path, target_path)
+    sources, targets = (_texts(path) for path in paths)
+    if len(sources) != len(targets):
+        counts = f"{source_path} has {len(sources)} line{'s' * (len(sources) != 1)}, {target_path} has {len(targets)}"
+        raise InputError(f"{counts}; line n of the second has to be the target of line n of the first")
+    empty = True
+    for number, sides in enumerate(zip(sources, targets, strict=True), start=1):
+        blank = [not side.strip() for side in sides]
+        if all(blank):
+            continue
+        empty = False
+        if any(blank):
+            path, other = paths if blank[0] else paths[::-1]
+            what = f"is blank, and that of {other} is not"
+            raise InputError(f"{path}, line {number}: {what}; give it text or remove the line from both")
+        yield sides[0], [sides[1]]
+    if empty:
+        raise InputError(f"{source_path} and {target_path}: are empty; expected one text a line")
+
+
+def _texts(path: str | os.PathLike) -> list[str]:
+    """Returns the lines of one of two parallel files.
+
+    Raises:
+        InputError: it cannot be read, or a line has a tab: it may be a file of pairs, and the second one another.
+    """
+    texts = []
+    for number, line in enumerate(_watched_lines(path), start=1):
+        if "\t" in line:
+            wanted = "of two parallel files each line is one text; write a blank, or give a file of pairs alone"
+            raise InputError(f"{path}, line {number}: has a tab; {wanted}")
+        texts.append(line)
+    return texts
+
+
+def _watched_lines(path: str | os.PathLike) -> Iterator[str]:
+    return watched(lines_of(path), f"reading {Path(path).name:.40}")
 
 
 def _seen(columns: list[str]) -> str:

@@ -36,6 +36,7 @@ def hyperparameters(model: Seq2Seq, values: Mapping[str, Any], run: str) -> None
     # By hand, since Keras 2 counts the numbers of the metrics too.
     parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
     shown = {name: "" if value is None else value for name, value in values.items()}
+    shown |= {name: " ".join(value) for name, value in values.items() if isinstance(value, list)}  # two parallel files
     hparams.hparams({"keras": keras_major(), "parameters": parameters, **shown}, trial_id=run)
 
 

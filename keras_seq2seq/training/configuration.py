@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from keras_seq2seq.data import NORMALIZATIONS, TOKENS
-from keras_seq2seq.data.corpora import CORPORA
+from keras_seq2seq.data.corpora import CORPORA, Columns, columns_of
 from keras_seq2seq.errors import LARGEST, InputError, is_utf8, suggest
 
 SCORES = ("val_bleu", "val_chrf")  # which are computed where they are asked for
 METRICS = ("val_loss", "val_token_accuracy", "val_exact_match", *SCORES, "loss", "token_accuracy")
+FILES = ("data", "valid")  # a file of pairs, or two parallel ones
 SHARES = ("valid_share", "dropout", "recurrent_dropout", "label_smoothing", "average")
 CELLS = ("simple_rnn", "gru", "lstm")
 ATTENTIONS = ("none", "additive", "dot")
@@ -29,12 +30,32 @@ def _option(default: Any, help: str, choices: tuple[str, ...] = (), least: float
 def _types_of(field: dataclasses.Field) -> Any:
     if isinstance(field.default, float):
         return (int, float)
+    if field.name in FILES:
+        return (str, list, type(None))
     return (str, type(None)) if field.default is None else (type(field.default),)
 
 
 def flag_of(name: str) -> str:
     """Returns the command line's spelling of a field: `batch_size` -> `--batch-size`."""
     return "--" + name.replace("_", "-")
+
+
+def files_of(name: str, value: str | list[str]) -> tuple[str, str | None]:
+    """Returns a file of pairs and None, or two parallel files: what `read_pairs` takes.
+
+    Args:
+        name: the field's, for the message.
+        value: its value.
+
+    Raises:
+        InputError: it is a list of more or fewer than two names.
+    """
+    if isinstance(value, str):
+        return value, None
+    if len(value) != 2 or not all(isinstance(file, str) for file in value):
+        wanted = "give one file of pairs, or a list of two: the sources, the targets"
+        raise InputError(f"{flag_of(name)} is {value!r}; {wanted}")
+    return value[0], value[1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +70,17 @@ class Configuration:
 
     # Text
     corpus: str = _option("notebook", "a corpus known by name", choices=CORPORA)
-    data: str | None = _option(None, "your own training pairs: UTF-8, one a line: source, tab, target", shown="FILE")
-    valid: str | None = _option(None, "validation pairs, in the same format", shown="FILE")
+    data: str | list[str] | None = _option(  # noqa: RUF009 - it returns a field
+        None,
+        "your own training pairs: UTF-8, one a line: source, tab, target; or two parallel files: sources, targets",
+        shown="FILE",
+    )
+    valid: str | list[str] | None = _option(  # noqa: RUF009
+        None, "validation pairs, in the same format", shown="FILE"
+    )
+    columns: str | None = _option(
+        None, "which columns of tab-separated files to read, counted from 1", shown="SOURCE,TARGET"
+    )
     valid_share: float = _option(0.0, "without --valid: hold out about this share of the sources", least=0)
     source_tokens: str = _option("word", "what a token of the source is", choices=TOKENS)
     target_tokens: str = _option("word", "what a token of the target is", choices=TOKENS)
@@ -120,7 +150,8 @@ class Configuration:
             flag = flag_of(field.name)
             choices: tuple[str, ...] = field.metadata["choices"]
             least: Any = field.metadata["least"]
-            if isinstance(value, str) and ("\0" in value or not is_utf8(value)):
+            texts = value if isinstance(value, list) else [value]
+            if any(isinstance(text, str) and ("\0" in text or not is_utf8(text)) for text in texts):
                 raise InputError(f"{flag} is {value!r}; it must be UTF-8, without NUL")
             if not isinstance(value, _types_of(field)) or (isinstance(value, bool) and field.type is not bool):
                 name = getattr(field.type, "__name__", field.type)  # a union has none
@@ -131,6 +162,9 @@ class Configuration:
                 raise InputError(f"{flag} is {value}; it must be a finite number, {least:g} or more")
             if isinstance(value, int) and value > LARGEST:
                 raise InputError(f"{flag} is {value}; it must be at most {LARGEST}")
+        for name in FILES:
+            if getattr(self, name) is not None:
+                files_of(name, getattr(self, name))
         for name in ("learning_rate", "adam_epsilon"):
             if getattr(self, name) == 0:
                 raise InputError(f"{flag_of(name)} is 0; it must be greater than 0")
@@ -159,6 +193,8 @@ class Configuration:
         if self.profile is not None and self.tensorboard == "off":
             raise InputError("--profile is for TensorBoard; leave out --tensorboard off")
         self.profiled_updates()
+        if self.chosen_columns() and (isinstance(self.data, list) or isinstance(self.valid, list)):
+            raise InputError("--columns is for files of tab-separated columns; leave it out with two parallel files")
 
     def stopping_rule(self) -> tuple[str, int]:
         """Returns the metric and the patience of `early_stopping`.
@@ -191,6 +227,14 @@ class Configuration:
         if not updates or not 1 <= int(updates[1]) <= int(updates[2]):
             raise InputError(f"--profile is {self.profile!r}; give the first and the last update, as in 10,20")
         return int(updates[1]), int(updates[2])
+
+    def chosen_columns(self) -> Columns | None:
+        """Returns the source's and the target's column that `columns` asks for: "2,1" is (2, 1).
+
+        Raises:
+            InputError: it is not SOURCE,TARGET.
+        """
+        return None if self.columns is None else columns_of(self.columns)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns all values by name, ready for JSON."""

@@ -15,11 +15,11 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras_major
 from keras_seq2seq.model.saving import LAST_FILE, load
 from keras_seq2seq.model.seq2seq import Seq2Seq
-from keras_seq2seq.training.configuration import Configuration, flag_of
+from keras_seq2seq.training.configuration import Configuration, files_of, flag_of
 
 SAVED = ("cell", "attention")  # parts of one's own that are saved with the model
 # What may change without changing what the run computes. More epochs only make it longer.
-FREE = ("epochs", "inspect", "logs", "run", "resume", "data", "valid", "tensorboard", "profile")
+FREE = ("epochs", "inspect", "logs", "run", "resume", "data", "valid", "columns", "tensorboard", "profile")
 
 
 def new_run_folder(config: Configuration, pairs: Sequence[Pair]) -> Path:
@@ -35,7 +35,9 @@ def new_run_folder(config: Configuration, pairs: Sequence[Pair]) -> Path:
     logs = Path(config.logs)
     if config.run is not None and (Path(config.run).name != config.run or config.run in ("", "..")):
         raise InputError(f"--run {config.run!r} is not a plain folder name; choose where runs go with --logs")
-    corpus = Path(config.data).stem if config.data else "as-published" if config.as_published else config.corpus
+    corpus = "as-published" if config.as_published else config.corpus
+    if config.data:
+        corpus = Path(files_of("data", config.data)[0]).stem
     if corpus == "notebook" and list(pairs) != NOTEBOOK:
         corpus = "pairs"
     stem = config.run if config.run is not None else f"{corpus}-{datetime.datetime.now():%Y%m%d-%H%M%S}"

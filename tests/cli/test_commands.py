@@ -635,11 +635,69 @@ def test_further_columns_are_answers_only_if_told(there, ask):
     done = ask("evaluate", "logs/words", "--data", "columns")
     assert done.err == (
         "error: columns, line 1: 3 columns ('what is the color of...', 'yellow most of time', 'the'); expected source, "
-        "tab, target; with --references further columns are further references\n"
+        "tab, target; with --references further columns are further references, with --columns 1,2 they are ignored\n"
     )
     assert (done.code, done.out) == (2, "")
     done = ask("evaluate", "logs/words", "--data", "columns", "--references")
     assert (done.code, done.out) == (0, ask("evaluate", "logs/words", "--data", "data").out)
+
+
+def test_evaluate_reads_two_files_or_chosen_columns(there, ask):
+    (there / "data").write_text(DATA)
+    rows = [line.split("\t") for line in DATA.splitlines()]
+    for name, lines in {
+        "questions": [source for source, _ in rows],
+        "answers": [target for _, target in rows],
+        "table": [f"{target}\tby somebody\t{source}" for source, target in rows],
+    }.items():
+        (there / name).write_text("".join(line + "\n" for line in lines))
+    expected = ask("evaluate", "logs/words", "--data", "data")
+    assert expected.code == 0
+    for arguments in (
+        ["logs/words", "--data", "questions", "answers"],
+        ["--data", "questions", "answers", "logs/words"],  # the last name is that of a run
+        ["--data", "data", "logs/words/model.keras"],
+        ["--data", "questions", "answers", "latest"],
+        ["--data", "questions", "answers"],
+        ["logs/words", "--data", "table", "--columns", "3,1"],
+    ):
+        done = ask("evaluate", *arguments)
+        assert (done.code, done.out) == (0, expected.out), arguments
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (
+            ["a", "b", "c"],
+            "--data is ['a', 'b', 'c']; give one file of pairs, or a list of two: the sources, the targets",
+        ),
+        (["a", "b"], "a has 2 lines, b has 1; line n of the second has to be the target of line n of the first"),
+        (["a", "c"], "c, line 2: is blank, and that of a is not; give it text or remove the line from both"),
+        (["a", "data"], "data: cannot be read (No such file or directory)"),
+        (
+            ["a", "b", "--columns", "1,2"],
+            "--columns is for one file of tab-separated columns; leave it out with two parallel files",
+        ),
+        (
+            ["a", "b", "--references"],
+            "--references is for one file of tab-separated columns; leave it out with two parallel files",
+        ),
+        (
+            ["a", "--references", "--columns", "1,2"],
+            "--references reads the columns that --columns leaves out; give one of the two",
+        ),
+        (
+            ["a", "--columns", "1"],
+            "--columns is '1'; give the source's and the target's column, two counted from 1, as in 2,1",
+        ),
+    ],
+)
+def test_test_data_that_evaluate_cannot_use_is_named(there, ask, options, line):
+    for name, content in {"a": "x\ny\n", "b": "x\n", "c": "x\n\n"}.items():
+        (there / name).write_text(content)
+    done = ask("evaluate", "logs/words", "--data", *options)
+    assert (done.code, done.out, done.err) == (2, "", f"error: {line}\n")
 
 
 def test_evaluate_searches_as_told(echo, there, ask, monkeypatch):

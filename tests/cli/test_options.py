@@ -45,6 +45,11 @@ def test_every_field_has_an_option_of_its_type():
             assert parsed(flag_of(field.name), "1").keys() == {field.name}
 
 
+def test_one_file_is_a_name_and_more_are_a_list():
+    given = parsed("--data", "a.de", "a.en", "--valid", "pairs.tsv", "--columns", "2,1")
+    assert given == {"data": ["a.de", "a.en"], "valid": "pairs.tsv", "columns": "2,1"}
+
+
 @pytest.mark.parametrize("name", ["as_published", "shared_vocabulary", "deterministic"])
 def test_flags_can_be_switched_on_and_off(name):
     assert parsed(flag_of(name)) == {name: True}
@@ -71,6 +76,8 @@ def test_an_unknown_option_is_told_all_valid_ones():
         (["--units", "many"], "argument --units: invalid int value: 'many'"),
         (["--units", "2.5"], "argument --units: invalid int value: '2.5'"),
         (["--units"], "argument --units: expected one argument"),
+        (["--data"], "argument --data: expected at least one argument"),
+        (["--data", "--valid", "pairs.tsv"], "argument --data: expected at least one argument"),
         (["surplus"], "'surplus' is one argument too many"),
     ],
 )
@@ -162,6 +169,14 @@ def test_what_a_run_writes_is_complete_and_repeats_it_elsewhere(here):
     assert read_configuration("config.json") == dataclasses.replace(config, logs="logs", run=None, resume=False)
 
 
+def test_two_files_are_repeated_as_two(here):
+    config = Configuration(data=["a.de", "a.en"], valid=["v.de", "v.en"])
+    write_configuration(config, here)
+    assert json.loads(Path("config.json").read_text())["data"] == ["a.de", "a.en"]
+    assert read_configuration("config.json") == config
+    assert configured("--config", "config.json", "--data", "pairs.tsv").data == "pairs.tsv"
+
+
 def test_what_is_written_takes_the_place_of_what_was(here):
     write_configuration(Configuration(epochs=1), here)
     write_configuration(Configuration(epochs=2), here)
@@ -186,7 +201,8 @@ def test_what_is_written_takes_the_place_of_what_was(here):
         (b'{"units": 7.5}', "f.json: --units is 7.5; it must be of type int"),
         (b'{"units": true}', "f.json: --units is True; it must be of type int"),
         (b'{"units": null}', "f.json: --units is None; it must be of type int"),
-        (b'{"data": ["a.tsv"]}', "f.json: --data is ['a.tsv']; it must be of type str | None"),
+        (b'{"data": ["a.tsv"]}', "f.json: --data is ['a.tsv']; give one file of pairs, or a list of two: "),
+        (b'{"data": {"de": "en"}}', "f.json: --data is {'de': 'en'}; it must be of type str | list[str] | None"),
         (b'{"deterministic": 1}', "f.json: --deterministic is 1; it must be of type bool"),
         (b'{"learning_rate": NaN}', "f.json: --learning-rate is nan; it must be a finite number"),
         (b'{"units": 0}', "f.json: --units is 0; it must be a finite number, 1 or more"),

@@ -10,7 +10,7 @@ import pytest
 
 from keras_seq2seq import read_pairs
 from keras_seq2seq.cli import main
-from keras_seq2seq.data.corpora import NOTEBOOK, chatterbot, check_pairs, hold_out, read_corpus
+from keras_seq2seq.data.corpora import NOTEBOOK, chatterbot, check_pairs, columns_of, hold_out, read_corpus
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.training import loop
 
@@ -62,8 +62,8 @@ def test_the_path_may_be_a_string(write):
         (
             b"a\tb\nrun\tran\tV;PST\n",
             2,
-            "3 columns ('run', 'ran', 'V;PST'); expected source, tab, target; keep the source's and the target's column "
-            "(`cut -f1,2` for the first two)",
+            "3 columns ('run', 'ran', 'V;PST'); expected source, tab, target; choose the source's and the target's column, "
+            "as by --columns 1,2",
         ),
         (b"a\tb\t\n", 1, "3 columns ('a', 'b', ''); expected"),  # a tab too many
         (b"1\t2\t3\t4\t5\t6\n", 1, "6 columns ('1', '2', '3', '4', '5', ...); expected"),
@@ -110,6 +110,137 @@ def test_a_missing_file_and_a_directory_are_named(tmp_path):
         read_pairs(tmp_path / "no.tsv")
     with pytest.raises(InputError, match=re.escape(f"{tmp_path}: cannot be read (Is a directory)")):
         read_pairs(tmp_path)
+
+
+# Chosen columns
+
+
+def test_chosen_columns_are_read_and_the_others_ignored(write):
+    path = write(b"Run!\tLauf!\tCC-BY 2.0\n\nGo.\tGeh.\t\n")  # a sentence, its translation, who wrote it
+    assert read_pairs(path, columns=(1, 2)) == [("Run!", "Lauf!"), ("Go.", "Geh.")]
+    assert read_pairs(path, columns=(2, 1)) == [("Lauf!", "Run!"), ("Geh.", "Go.")]
+
+
+def test_lines_need_not_be_equally_long_beside_the_chosen_columns(write):
+    path = write(b"1\ta\t2\tb\n3\tc\t4\td\tmore\tand more\n")
+    assert read_pairs(path, columns=(2, 4)) == [("a", "b"), ("c", "d")]
+
+
+@pytest.mark.parametrize(
+    ("content", "columns", "reason"),
+    [
+        (
+            b"a\tb\tc\nd\te\n",
+            (1, 3),
+            "line 2: 2 columns ('d', 'e'); expected 3 or more, for --columns 1,3; complete or remove the line",
+        ),
+        (
+            b"a\tb\nno tab\n",
+            (2, 1),
+            "line 2: 1 column ('no tab'); expected 2 or more, for --columns 2,1; complete or remove the line",
+        ),
+        (b"a\tb\t\n", (3, 1), "line 1: the source is empty; give it text or remove the line"),
+        (b"a\tb\t \n", (1, 3), "line 1: the target is empty; give it text or remove the line"),
+    ],
+)
+def test_a_line_without_a_chosen_column_is_named(write, content, columns, reason):
+    path = write(content)
+    with pytest.raises(InputError) as caught:
+        read_pairs(path, columns=columns)
+    assert str(caught.value) == f"{path}, {reason}"
+
+
+@pytest.mark.parametrize("columns", [(0, 1), (2, 2), (1, -1)])
+def test_the_columns_are_two_and_counted_from_one(write, columns):
+    with pytest.raises(InputError) as caught:
+        read_pairs(write(b"a\tb\n"), columns=columns)
+    assert str(caught.value) == (
+        f"columns is {columns}; give the source's and the target's column, two counted from 1, as in 2,1"
+    )
+
+
+@pytest.mark.parametrize("text", ["", "1", "1,1", "0,1", "1,2,3", "a,b", "1, 2", "-1,2", "1," + "9" * 5000])
+def test_the_option_is_two_numbers(text):
+    with pytest.raises(InputError) as caught:
+        columns_of(text)
+    assert str(caught.value) == (
+        f"--columns is '{text}'; give the source's and the target's column, two counted from 1, as in 2,1"
+    )
+
+
+def test_the_option_is_read_as_numbers():
+    assert (columns_of("2,1"), columns_of("1,30")) == ((2, 1), (1, 30))
+
+
+# Two parallel files
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets", "expected"),
+    [
+        (b"Hallo Welt\nja\n", b"hello world\nyes\n", [("Hallo Welt", "hello world"), ("ja", "yes")]),
+        (b"ja", b"yes\n", [("ja", "yes")]),  # no line end after the last line
+        (b"\xef\xbb\xbfja\r\nnein\r\n", b"yes\nno\n", [("ja", "yes"), ("nein", "no")]),  # one from Windows
+        (b"\nja\n  \nnein\n\n", b"\nyes\n\r\nno\n\n", [("ja", "yes"), ("nein", "no")]),  # blank in both
+        (" ja\u2028 \n".encode(), "ye\u0085s\n".encode(), [(" ja\u2028 ", "ye\u0085s")]),  # line ends to Python alone
+    ],
+)
+def test_two_files_are_read_line_by_line(write, sources, targets, expected):
+    assert read_pairs(write(sources, "de"), write(targets, "en")) == expected
+
+
+@pytest.mark.parametrize(
+    ("sources", "targets", "message"),
+    [
+        (
+            b"ja\nnein\nvielleicht\n",
+            b"yes\nno\n",
+            "{de} has 3 lines, {en} has 2; line n of the second has to be the target of line n of the first",
+        ),
+        (b"ja\n", b"", "{de} has 1 line, {en} has 0; line n of the second has to be the target of line n of the first"),
+        (
+            b"ja\n\n",
+            b"yes\nno\n",
+            "{de}, line 2: is blank, and that of {en} is not; give it text or remove the line from both",
+        ),
+        (
+            b"ja\nnein\n",
+            b"yes\n \n",
+            "{en}, line 2: is blank, and that of {de} is not; give it text or remove the line from both",
+        ),
+        (
+            b"ja\nnein\tno\n",
+            b"a\tb\n",
+            "{de}, line 2: has a tab; of two parallel files each line is one text; write a blank, or give a file of pairs alone",
+        ),
+        (
+            b"ja\nnein\n",
+            b"yes\tyeah\n",
+            "{en}, line 1: has a tab; of two parallel files each line is one text; write a blank, or give a file of pairs alone",
+        ),
+        (b"\n", b" \n", "{de} and {en}: are empty; expected one text a line"),
+        (b"", b"", "{de} and {en}: are empty; expected one text a line"),
+        (b"ja\n", b"y\xffs\n", "{en}, line 1: not UTF-8 (byte 2: 0xff); save it as UTF-8"),
+    ],
+)
+def test_lines_that_do_not_belong_together_are_named(write, sources, targets, message):
+    de, en = write(sources, "de"), write(targets, "en")
+    with pytest.raises(InputError) as caught:
+        read_pairs(de, en)
+    assert str(caught.value) == message.format(de=de, en=en)
+
+
+def test_a_missing_second_file_is_named(write, tmp_path):
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path / 'en'}: cannot be read (No such file")):
+        read_pairs(write(b"ja\n", "de"), tmp_path / "en")
+
+
+def test_two_files_have_no_columns(write):
+    with pytest.raises(InputError) as caught:
+        read_pairs(write(b"ja\n", "de"), write(b"yes\n", "en"), columns=(1, 2))
+    assert str(caught.value) == (
+        "--columns is for one file of tab-separated columns; leave it out with two parallel files"
+    )
 
 
 # Held out
@@ -199,6 +330,25 @@ def test_the_options_name_the_pairs(write, monkeypatch):
     for options in ([], ["--data", train], ["--data", train, "--valid", valid], ["--valid", valid]):
         main.train(options)
     assert runs == [(NOTEBOOK, []), ([("a", "b")], []), ([("a", "b")], [("c", "d")]), (NOTEBOOK, [("c", "d")])]
+
+
+def test_the_options_name_two_files_or_columns(write, monkeypatch):
+    runs = []
+    monkeypatch.setattr(loop, "train", lambda config, *pairs: runs.append(pairs))
+    tabs, de, en = map(str, (write(b"a\tb\tc\n", "tabs"), write(b"ja\n", "de"), write(b"yes\n", "en")))
+    for options in (
+        ["--data", de, en],
+        ["--data", de, en, "--valid", en, de],
+        ["--data", tabs, "--columns", "3,1"],
+        ["--valid", tabs, "--columns", "1,2"],
+    ):
+        main.train(options)
+    assert runs == [
+        ([("ja", "yes")], []),
+        ([("ja", "yes")], [("yes", "ja")]),
+        ([("c", "a")], []),
+        (NOTEBOOK, [("a", "b")]),
+    ]
 
 
 def test_the_notebooks_pairs_are_not_handed_out_themselves():

@@ -154,7 +154,7 @@ def file_of(tmp_path):
 )
 def test_references(file_of, content, references):
     for further in (False, True):
-        found = read_references(file_of(content), further)
+        found = read_references(file_of(content), further=further)
         assert found == references
         assert list(found) == list(references)  # in the order of the file
 
@@ -182,7 +182,7 @@ def test_a_third_column_may_be_anything_but_an_answer(file_of):
         read_references(path)
     assert str(caught.value) == (
         f"{path}, line 1: 3 columns ('run', 'ran', 'V;PST'); expected source, tab, target; with --references further "
-        "columns are further references"
+        "columns are further references, with --columns 1,2 they are ignored"
     )
 
 
@@ -209,6 +209,28 @@ def test_an_empty_file_is_refused(file_of, content):
     path = file_of(content)
     with pytest.raises(InputError, match=re.escape(f"{path}: is empty")):
         read_references(path)
+
+
+def test_references_of_two_files_and_of_chosen_columns(tmp_path):
+    files = {"de": "ja\nnein\nja\n", "en": "yes\nno\nsure\n", "tabs": "1\tja\tyes\n2\tnein\tno\n3\tja\tsure\n"}
+    for name, content in files.items():
+        (tmp_path / name).write_text(content)
+    expected = {"ja": ["yes", "sure"], "nein": ["no"]}
+    assert read_references(tmp_path / "de", tmp_path / "en") == expected
+    assert read_references(tmp_path / "tabs", columns=(2, 3)) == expected
+
+
+def test_further_references_are_columns_of_one_file_that_nobody_left_out(tmp_path):
+    for name in ("de", "en"):
+        (tmp_path / name).write_text("a\tb\tc\n")
+    with pytest.raises(InputError) as caught:
+        read_references(tmp_path / "de", columns=(1, 2), further=True)
+    assert str(caught.value) == "--references reads the columns that --columns leaves out; give one of the two"
+    with pytest.raises(InputError) as caught:
+        read_references(tmp_path / "de", tmp_path / "en", further=True)
+    assert str(caught.value) == (
+        "--references is for one file of tab-separated columns; leave it out with two parallel files"
+    )
 
 
 # A model

@@ -39,7 +39,7 @@ def fit(model, run, epochs, initial_epoch=0, updates=UPDATES, valid=VALID, profi
         initial_epoch=initial_epoch,
         steps_per_epoch=updates,
         validation_data=example_batches(valid, 2, 1) if valid else None,
-        callbacks=[TensorBoard(run, examples, valid, profile, {"units": 6, "data": None})],
+        callbacks=[TensorBoard(run, examples, valid, profile, {"units": 6, "data": ["a.de", "a.en"], "valid": None})],
         verbose=0,
         shuffle=False,
     ).history
@@ -215,7 +215,8 @@ def test_the_hparams_tab_has_one_session_a_run(run):
     assert session.hparams["units"].number_value == 6
     embedding, cell, projection = len(WORDS) * 4, (4 + 6 + 1) * 6, (6 + 1) * len(WORDS)
     assert session.hparams["parameters"].number_value == embedding + 2 * cell + projection
-    assert session.hparams["data"].string_value == ""
+    assert session.hparams["data"].string_value == "a.de a.en"  # two parallel files
+    assert session.hparams["valid"].string_value == ""
     content = events.SummaryMetadata(metadata.SESSION_END_INFO_TAG).plugin_data.content
     assert metadata.parse_session_end_info_plugin_data(content).status == api_pb2.STATUS_SUCCESS
 

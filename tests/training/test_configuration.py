@@ -29,6 +29,7 @@ def test_the_defaults_are_the_notebooks_model_on_its_two_pairs():
         ({"as_published": False}, Configuration()),
         ({"as_published": True}, PUBLISHED),
         ({"data": "pairs.tsv"}, dataclasses.replace(SMALL, data="pairs.tsv")),
+        ({"data": ["a.de", "a.en"]}, dataclasses.replace(SMALL, data=["a.de", "a.en"])),
         ({"corpus": "chatterbot"}, dataclasses.replace(SMALL, corpus="chatterbot")),
     ],
 )
@@ -99,6 +100,37 @@ def test_no_file_has_such_a_name(text):
     for name in ("data", "valid", "logs", "run", "source_embeddings"):
         with pytest.raises(InputError, match=f"{flag_of(name)} is .*; it must be UTF-8, without NUL"):
             Configuration(**{name: text})
+    with pytest.raises(InputError, match=r"--valid is .*; it must be UTF-8, without NUL"):
+        Configuration(valid=["v.de", text])
+
+
+@pytest.mark.parametrize("name", ["data", "valid"])
+@pytest.mark.parametrize("files", [[], ["a"], ["a", "b", "c"], ["a", None], [3, 4]])
+def test_files_are_one_or_two(name, files):
+    with pytest.raises(InputError) as caught:
+        Configuration(**{name: files})
+    assert str(caught.value) == (
+        f"--{name} is {files}; give one file of pairs, or a list of two: the sources, the targets"
+    )
+
+
+def test_columns_are_read_as_numbers():
+    assert Configuration().chosen_columns() is None
+    assert Configuration(columns="2,1").chosen_columns() == (2, 1)
+    with pytest.raises(InputError) as caught:
+        Configuration(columns="2,2")
+    assert str(caught.value) == (
+        "--columns is '2,2'; give the source's and the target's column, two counted from 1, as in 2,1"
+    )
+
+
+@pytest.mark.parametrize("name", ["data", "valid"])
+def test_columns_are_not_for_two_files(name):
+    with pytest.raises(InputError) as caught:
+        Configuration(columns="1,2", **{name: ["a.de", "a.en"]})
+    assert str(caught.value) == (
+        "--columns is for files of tab-separated columns; leave it out with two parallel files"
+    )
 
 
 @pytest.mark.parametrize("profile", ["", "10", "20,10", "0,5", "a,b", "-1,5", "1,2,3", "1," + "9" * 5000])

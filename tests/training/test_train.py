@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import re
 import signal
@@ -16,7 +17,7 @@ import tensorflow as tf
 import toys
 
 from keras_seq2seq import Configuration, batches, keras, keras_version, load, read_pairs
-from keras_seq2seq.cli.main import run_command, train
+from keras_seq2seq.cli.main import choose, run_command, train
 from keras_seq2seq.data.corpora import NOTEBOOK
 from keras_seq2seq.training.loop import new_run_folder
 
@@ -184,6 +185,7 @@ def test_runs_of_the_same_second_get_folders_of_their_own(tmp_path):
         ({}, [("a", "b")], "pairs"),
         ({"corpus": "chatterbot"}, [("a", "b")], "chatterbot"),
         ({"data": "some/words.tsv"}, [("a", "b")], "words"),
+        ({"data": ["some/words.de", "some/words.en"]}, [("a", "b")], "words"),
         ({"as_published": True}, NOTEBOOK, "as-published"),
     ],
 )
@@ -261,6 +263,46 @@ def test_validation_has_events_of_its_own(own_run):
         assert list((own_run / "logs" / "mine" / part).glob("events.out.tfevents.*"))
 
 
+def test_two_files_from_training_to_evaluation(tmp_path, monkeypatch, capfd):
+    words = "eins one zwei two drei three vier four fünf five sechs six".split()
+    for name, lines in {
+        "train.de": words[::2],
+        "train.en": words[1::2],
+        "val.de": words[:4:2],
+        "val.en": words[1:4:2],
+    }.items():
+        (tmp_path / name).write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    files = ["--data", "train.de", "train.en", "--valid", "val.de", "val.en"]
+    process = start(*files, "--epochs", 1, "--units", 8, "--embedding-dim", 4, "--no-shared-vocabulary", cwd=tmp_path)
+    output, errors = process.communicate(timeout=toys.PATIENCE)
+    assert (process.returncode, errors) == (0, "")
+    assert "Training pairs: 6\nValidation pairs: 2\n" in output
+    assert re.findall(r"^  expected: +(.*)$", output, flags=re.M) == ["one", "two"]
+    [run] = tmp_path.glob("logs/train-*")  # after the first file
+    given = json.loads((run / "config.json").read_text())
+    assert (given["data"], given["valid"]) == (["train.de", "train.en"], ["val.de", "val.en"])
+
+    monkeypatch.chdir(tmp_path)
+    repeat = ["--config", run / "config.json", "--run"]
+    assert run_here(*repeat, "again") == 0
+    assert json.loads((tmp_path / "logs/again/config.json").read_text()) == given
+    assert run_here(*repeat, "again", "--epochs", 2, "--resume") == 0
+    assert "Resuming logs/again after epoch 1" in capfd.readouterr().out
+    # The same pairs from one file, whatever stands beside them.
+    rows = zip(words[::2], words[1::2], strict=True)
+    (tmp_path / "table.tsv").write_text("".join(f"{en}\t{number}\t{de}\n" for number, (de, en) in enumerate(rows)))
+    columns = [*repeat, "again", "--epochs", 3, "--resume", "--columns", "3,1", "--data", "table.tsv"]
+    (tmp_path / "valid.tsv").write_text("one\t\teins\ntwo\t\tzwei\n")
+    assert run_here(*columns, "--valid", "valid.tsv") == 0
+    assert "Resuming logs/again after epoch 2" in capfd.readouterr().out
+    (tmp_path / "val.de").write_text("zwei\neins\n")
+    assert run_here(*repeat, "again", "--epochs", 4, "--resume") == 2
+    assert capfd.readouterr().err == "error: logs/again: cannot be resumed: validation data was other 2 pairs\n"
+
+    assert run_command(choose, ["evaluate", "logs/again", "--data", "train.de", "train.en"]) == 0
+    assert re.match(r"sources +6\nreferences +6\n", capfd.readouterr().out)
+
+
 # Ctrl-C
 
 
@@ -300,6 +342,8 @@ FILES = {
     "empty.tsv": b"",
     "blank.tsv": b"\n\n",
     "punctuation.tsv": b"?!\t...\n",
+    "one.de": b"eins\n",
+    "two.en": b"one\ntwo\n",
     "taken": b"a file where a folder is wanted\n",
 }
 LINE_2 = ", line 2: "
@@ -319,6 +363,24 @@ BAD = {
     "bad validation": (
         ["--data", "good.tsv", "--valid", "tabs.tsv"],
         "tabs.tsv, line 1: 3 columns ('a', 'b', 'c'); expected source, tab, target",
+    ),
+    "two files of other lengths": (["--data", "one.de", "two.en"], "one.de has 1 line, two.en has 2; line n of the"),
+    "two files of pairs": (
+        ["--data", "good.tsv", "tabs.tsv"],
+        "good.tsv, line 1: has a tab; of two parallel files each",
+    ),
+    "three files": (["--data", "a", "b", "c"], "--data is ['a', 'b', 'c']; give one file of pairs, or a list of two"),
+    "no such column": (
+        ["--data", "tabs.tsv", "--columns", "1,4"],
+        "tabs.tsv, line 1: 3 columns ('a', 'b', 'c'); expected 4",
+    ),
+    "one column": (
+        ["--data", "tabs.tsv", "--columns", "2"],
+        "--columns is '2'; give the source's and the target's column",
+    ),
+    "columns of two files": (
+        ["--valid", "one.de", "one.de", "--columns", "1,2"],
+        "leave it out with two parallel files",
     ),
     "all too long": (
         ["--data", "good.tsv", "--max-length", "1"],
