@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MOST = 50  # tokens that are drawn along an axis: what is longer would be too wide for a window
 LABEL = 12  # letters of a token
 DPI = 80
-CELL = 0.25  # inches for one token along an axis, its letters upright
+CELL = 0.25  # inches that a token along an axis needs, its letters upright
 PLAIN: dict[str, Any] = {"parse_math": False}  # a token may be a dollar sign
 
 
@@ -55,8 +55,8 @@ def positions(
     labels = [_short(sentence, 32) for sentence in sentences]
     left = 0.4 + 0.085 * max(_ends(label)[-1] for label in labels)
     upright = max(len(word) for row in words for word in row) > 5  # than `<end>`, which fits into a square
-    width, height = (CELL, 1.0) if upright else (0.45, 0.45)
-    figure = _figure(left + 1.0 + width * time, 1.0 + height * rows)
+    width, height = (_inches(time), 1.0) if upright else (0.45 * time, 0.45)
+    figure = _figure(left + 1.0 + width, 1.0 + height * rows)
     axes = figure.subplots(gridspec_kw=_margins(figure, left, bottom=0.6, top=0.4))
     axes.set_facecolor("0.85")
     axes.patch.set(hatch="///", edgecolor="0.6")
@@ -83,10 +83,10 @@ def hidden_states(parts: Sequence[tuple[str, np.ndarray, Sequence[str]]], senten
     Returns:
         `(height, width, 4)` uint8 pixels.
     """
-    widths = [min(len(tokens), MOST) for _, _, tokens in parts]
-    figure = _figure(2.5 + CELL * sum(widths), 4.7)
+    widths = [_inches(min(len(tokens), MOST)) for _, _, tokens in parts]
+    figure = _figure(2.5 + sum(widths), 4.7)
     # Between two heat maps there is room for the numbers of the units.
-    grid = {"width_ratios": widths, "wspace": 0.8 / (CELL * np.mean(widths)), **_margins(figure, 0.7, 1.3, 0.6)}
+    grid = {"width_ratios": widths, "wspace": 0.8 / np.mean(widths), **_margins(figure, 0.7, 1.3, 0.6)}
     for axes, (name, states, tokens) in zip(
         figure.subplots(1, len(parts), squeeze=False, gridspec_kw=grid)[0], parts, strict=True
     ):
@@ -114,13 +114,18 @@ def attention(
     """
     weights = weights[:MOST, :MOST]
     rows, columns = weights.shape
-    figure = _figure(2.5 + CELL * columns, 2.0 + CELL * rows)
+    figure = _figure(2.5 + _inches(columns), 2.0 + _inches(rows))
     axes = figure.subplots(gridspec_kw=_margins(figure, left=1.4, bottom=1.3, top=0.6))
     _colour_bar(figure, axes.imshow(weights, cmap="viridis", vmin=0, vmax=1, aspect="auto"))
     _token_axis(axes.xaxis, "source", source)
     _token_axis(axes.yaxis, "target", target)
     _title(figure, sentences)
     return _pixels(figure)
+
+
+def _inches(tokens: int) -> float:
+    """Returns how long an axis is: few tokens have more room than they need."""
+    return max(CELL * tokens, min(0.4 * tokens, 10))
 
 
 def _figure(width: float, height: float) -> "Figure":

@@ -201,6 +201,8 @@ def test_attention_grows_with_the_tokens_and_names_each_of_them(drawn):
     figure = figures.attention(np.eye(41), SENTENCE, SENTENCE, ["lang " * 100, "long " * 100])
     width, height = figure.get_size_inches()
     assert (width, height) == (2.5 + 41 * 0.25, 2.0 + 41 * 0.25)
+    few = figures.attention(np.eye(10), SENTENCE[:10], SENTENCE[:10], [""])
+    np.testing.assert_allclose(few.get_size_inches(), (2.5 + 10 * 0.4, 2.0 + 10 * 0.4))
     axes = figure.axes[0]
     assert said(axes.xaxis) == said(axes.yaxis) == [*"␣In ␣den ␣Straßen w ar t en ␣Schülerinn…".split() * 5, "<end>"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("source", "target")
