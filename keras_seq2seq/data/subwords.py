@@ -6,6 +6,7 @@ followed by hand, and no rounding decides. SentencePiece does it (Kudo and Richa
 tensorflow-text cuts texts inside the graph.
 """
 
+import hashlib
 import io
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -87,7 +88,28 @@ def tokenizer_of(pieces: Sequence[str]) -> Any:
     """
     if "" in pieces:
         raise InputError("a subword of a vocabulary is empty; it must have a character")
-    return extra_package("tensorflow_text").SentencepieceTokenizer(model_of(pieces), out_type=tf.string)
+    model = model_of(pieces)
+    tokenizer = extra_package("tensorflow_text").SentencepieceTokenizer(model, out_type=tf.string)
+    tokenizer._model_resource = LastingModel(model)
+    return tokenizer
+
+
+class LastingModel(tf.saved_model.experimental.TrackableResource):
+    """A SentencePiece model that is kept by name, and shared by all who have the same.
+
+    What `SentencepieceTokenizer` makes belongs to a cache of TensorFlow's, which `tf.random.set_seed` clears: the next
+    text would find it gone.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        super().__init__()
+        self.model = model
+        _ = self.resource_handle  # makes it
+
+    def _create_resource(self) -> tf.Tensor:
+        operations = extra_package("tensorflow_text.python.ops.sentencepiece_tokenizer").gen_sentencepiece_tokenizer
+        name = f"keras_seq2seq-{hashlib.sha256(self.model).hexdigest()}"
+        return operations.sentencepiece_op(model=self.model, shared_name=name)
 
 
 def model_of(pieces: Sequence[str]) -> bytes:

@@ -22,7 +22,7 @@ from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.tensorboard import figures, tables
 from keras_seq2seq.tensorboard.diagnostics import tokens_of
 
-POINTS = 5_000  # of an embedding in the projector, the most frequent tokens: more could not be told apart there
+POINTS = 5_000  # of an embedding in the projector, the vocabulary's first tokens: more could not be told apart there
 Seen = dict[str, np.ndarray]  # what `diagnostics.look` returns
 
 
@@ -48,7 +48,6 @@ def end_of_session() -> None:
 def sentences(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
     """Writes a table of the pairs: what the model predicts with the right words before it, and generates by itself."""
     vocabulary, kept = model.target_vocabulary, seen["labels"] != 0
-    separator = "" if vocabulary.unit == "char" else " "
     columns = (
         tokens_of(seen["labels"], kept, vocabulary),
         tokens_of(seen["predicted"], kept, vocabulary),
@@ -56,8 +55,8 @@ def sentences(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
     )
     rows = []
     for (source, target), right, forced, free in zip(examples.pairs, *columns, strict=True):
-        given_reference = tables.mark_wrong(forced, right, separator, aligned=True)
-        alone = tables.mark_wrong(free, right, separator, aligned=False)
+        given_reference = tables.mark_wrong(forced, right, vocabulary.unit, aligned=True)
+        alone = tables.mark_wrong(free, right, vocabulary.unit, aligned=False)
         rows.append([tables.escape(source), tables.escape(target), given_reference, alone])
     titles = ["source", "reference", "teacher-forced", "answer (bold: wrong)"]
     tf.summary.text("sentences", tables.table(titles, rows))
@@ -80,24 +79,26 @@ def images(seen: Seen, model: Seq2Seq, examples: Examples) -> None:
     """
     source, target = model.source_vocabulary, model.target_vocabulary
     kept, loss = seen["labels"] != 0, seen["loss"]
-    labels = tokens_of(seen["labels"], kept, target)
+    labels = [tables.names(row, target.unit) for row in tokens_of(seen["labels"], kept, target)]
     rows = (kept, labels, [source for source, _ in examples.pairs])
-    read, *_ = tokens_of(seen["source"], seen["source"] != 0, source)
-    given, *_ = tokens_of(seen["target_input"], seen["target_input"] != 0, target)
+    read, given = (
+        tables.names(tokens_of(seen[ids], seen[ids] != 0, vocabulary)[0], vocabulary.unit)
+        for ids, vocabulary in (("source", source), ("target_input", target))
+    )
     states = [
         (part, seen[part][0, : len(tokens)], tokens)
         for part, tokens in (("encoder", read), ("decoder", given))
         if part in seen
     ]
-    sentence = " → ".join(examples.pairs[0])
+    title = examples.pairs[0]
     pictures = {
         "loss": figures.positions(loss, *rows, "loss of each reference token, in nats", math.log(len(target))),
         "probability": figures.positions(np.exp(-loss), *rows, "probability of each reference token", 1.0),
-        "hidden_states": figures.hidden_states(states, sentence),
+        "hidden_states": figures.hidden_states(states, title),
     }
     if "attention" in seen:
         weights = seen["attention"][0, : len(labels[0]), : len(read)]
-        pictures["attention"] = figures.attention(weights, read, labels[0], sentence)
+        pictures["attention"] = figures.attention(weights, read, labels[0], title)
     for name, pixels in pictures.items():
         tf.summary.image(name, pixels[None])
 
@@ -114,8 +115,8 @@ def embeddings(model: Seq2Seq, examples: Examples, folder: Path) -> None:
         if layer is None:  # a half of one's own may do without
             continue
         counts = np.bincount(ids, minlength=len(vocabulary))
-        points = list(zip(vocabulary.tokens, counts, strict=True))[:POINTS]
-        lines = [f"{tables.visible(token)}\t{count}\n" for token, count in points]
+        names = tables.names(vocabulary.tokens[:POINTS], vocabulary.unit)
+        lines = [f"{name}\t{count}\n" for name, count in zip(names, counts[:POINTS], strict=True)]
         _write(folder / f"{name}_tokens.tsv", "token\tcount\n" + "".join(lines))
         table = io.StringIO()
         np.savetxt(table, tf.convert_to_tensor(layer.embeddings)[:POINTS].numpy(), "%.5g", "\t")

@@ -1,5 +1,6 @@
 """Subwords: pieces learnt and cut by hand, text that comes back as it went in, and what is refused."""
 
+import gc
 import sys
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from text_toys import HIDDEN
 
-from keras_seq2seq import InputError, Vocabulary
+from keras_seq2seq import InputError, Vocabulary, keras
 from keras_seq2seq.data.subwords import learn_pieces, model_of
 from keras_seq2seq.data.vocabulary import SPECIAL
 
@@ -216,3 +217,16 @@ def test_a_piece_of_any_length_is_written():
     long = "ab" * 10_000
     vocabulary = Vocabulary([*SPECIAL, "ab", *("ab" * 2**power for power in range(1, 12)), long, "▁"], "subword")
     assert vocabulary.tokens_of(["ab" * 2048]) == [["▁", "ab" * 2048]]
+
+
+def test_the_pieces_outlast_a_new_seed_and_another_vocabulary():
+    # TensorFlow forgets what its eager operations hold when a seed is set.
+    vocabulary = Vocabulary.build(["new newer lower"], "subword", subwords=20)
+    before = vocabulary.tokens_of(["newer"])
+    tf.random.set_seed(1)
+    assert vocabulary.tokens_of(["newer"]) == before
+    twin = Vocabulary(vocabulary.tokens, "subword")
+    del twin
+    gc.collect()
+    keras.utils.set_random_seed(2)
+    assert vocabulary.tokens_of(["newer"]) == before

@@ -17,7 +17,7 @@ from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from keras_seq2seq import InputError, Vocabulary, encode_pairs, keras
 from keras_seq2seq.data.batching import example_batches
 from keras_seq2seq.data.vocabulary import SPECIAL
-from keras_seq2seq.tensorboard import callback, summaries
+from keras_seq2seq.tensorboard import callback, diagnostics, figures, summaries
 from keras_seq2seq.tensorboard.callback import EVERY, FIRST, TensorBoard, check_profiler, interval
 from keras_seq2seq.tensorboard.diagnostics import named_weights
 
@@ -166,6 +166,35 @@ def test_in_the_table_what_is_not_named_is_wrong(monkeypatch):
     summaries.sentences({"labels": ids, "predicted": ids, "generated": ids}, model, examples)
     wrong = "**&#60;unk&#62;** **&#60;unk&#62;** &#60;end&#62;"
     assert tables[0].splitlines()[-1] == f"| b | x y | {wrong} | {wrong} |"
+
+
+def test_subwords_are_shown_as_text_and_their_blanks_as_marks(tmp_path, monkeypatch):
+    # Any pair of neighbours that becomes one is a piece, too. The last two would break a table of tabs and lines.
+    pieces = Vocabulary([*SPECIAL, "▁n", "▁ne", "▁new", *"▁news", "t\te", "\n"], "subword")
+    examples = encode_pairs([("new", "new news")], pieces, pieces)
+    model = toys.make_model(vocabulary=pieces, attention="dot")
+    new, blank, s, end = (pieces.tokens.index(token) for token in ("▁new", "▁", "s", "<end>"))
+    np.testing.assert_array_equal(examples.labels.to_tensor(), [[new, new, s, end]])
+    seen = diagnostics.look(model, examples)
+    seen["predicted"], seen["generated"] = np.array([[new, new, blank, end]]), np.array([[new, s, end]])
+
+    tables, drawn = [], {}
+    monkeypatch.setattr(tf.summary, "text", lambda name, table: tables.append(table))
+    summaries.sentences(seen, model, examples)
+    assert html.unescape(tables[0].splitlines()[-1]) == "| new | new news | new new **␣** <end> | **∅** news <end> |"
+
+    monkeypatch.setattr(tf.summary, "image", lambda name, pixels: None)
+    monkeypatch.setattr(figures, "attention", lambda *given: drawn.update(given=given) or np.zeros((1, 1, 4)))
+    summaries.images(seen, model, examples)
+    weights, read, written, title = drawn["given"]
+    assert (read, written, title) == (["<q>", "␣new"], ["␣new", "␣new", "s", "<end>"], ("new", "new news"))
+    assert weights.shape == (4, 2)
+
+    summaries.embeddings(model, examples, tmp_path)
+    _, *lines = (tmp_path / "shared_tokens.tsv").read_text(encoding="utf-8").splitlines()
+    counts = dict(line.split("\t") for line in lines)
+    assert list(counts) == [*SPECIAL, "␣n", "␣ne", "␣new", *"␣news", "t\\te", "\\n"]
+    assert (counts["␣new"], counts["s"], counts["␣"]) == ("3", "1", "0")
 
 
 def test_the_graph_is_there_once(run):
