@@ -72,7 +72,8 @@ def run_command(command: Callable[..., None], arguments: Sequence[str], **option
         command(arguments, **options)
         sys.stdout.flush()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        one_line = str(error).replace("\n", "\\n")  # a file's name may have several
+        print(f"error: {one_line}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
         # TensorFlow's interrupted operations would log errors of their own when they are garbage-collected.

@@ -26,6 +26,9 @@ class Parser(argparse.ArgumentParser):
         # Options may stand between texts; behind `--` nothing is one, which only the plain parser understands.
         parse = self.parse_known_args if "--" in arguments[0] else self.parse_known_intermixed_args
         values, rest = parse(*arguments)
+        for action in self._actions:  # what Python makes of `--config=--`
+            if action.option_strings and getattr(values, action.dest, None) == []:
+                self.error(f"argument {action.option_strings[-1]}: expected one argument")
         if rest and not rest[0].startswith("-"):
             raise InputError(f"{rest[0]!r} is one argument too many; see --help")
         if rest:

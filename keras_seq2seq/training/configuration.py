@@ -22,8 +22,15 @@ INITIALIZERS = ("glorot_uniform", "orthogonal")
 PRESETS = Path(__file__).with_name("presets")  # the configurations that come with the package
 
 
-def _option(default: Any, help: str, choices: tuple[str, ...] = (), least: float | None = None, shown: str = "") -> Any:
-    metadata = {"help": help, "choices": choices, "least": least, "shown": shown or "|".join(choices)}
+def _option(
+    default: Any,
+    help: str,
+    choices: tuple[str, ...] = (),
+    least: float | None = None,
+    most: int = LARGEST,
+    shown: str = "",
+) -> Any:
+    metadata = {"help": help, "choices": choices, "least": least, "most": most, "shown": shown or "|".join(choices)}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -99,7 +106,7 @@ class Configuration:
     )
     recurrent_initializer: str = _option("glorot_uniform", "start of the recurrent kernels", choices=INITIALIZERS)
     cell: str = _option("simple_rnn", "what the recurrent layers are made of", choices=CELLS)
-    layers: int = _option(1, "recurrent layers, one on top of the other, on both sides", least=1)
+    layers: int = _option(1, "recurrent layers, one on top of the other, on both sides", least=1, most=100)
     residual: bool = _option(False, "add its input to a layer's output, from the second layer up")
     bidirectional: bool = _option(False, "let the encoder read from both ends")
     attention: str = _option("none", "let the decoder look at the source: Bahdanau's or Luong's", choices=ATTENTIONS)
@@ -160,8 +167,8 @@ class Configuration:
                 raise InputError(f"{flag} is {value!r}; choose one of: {', '.join(choices)}")
             if least is not None and not least <= value < float("inf"):
                 raise InputError(f"{flag} is {value}; it must be a finite number, {least:g} or more")
-            if isinstance(value, int) and value > LARGEST:
-                raise InputError(f"{flag} is {value}; it must be at most {LARGEST}")
+            if isinstance(value, int) and value > field.metadata["most"]:
+                raise InputError(f"{flag} is {value}; it must be at most {field.metadata['most']}")
         for name in FILES:
             if getattr(self, name) is not None:
                 files_of(name, getattr(self, name))

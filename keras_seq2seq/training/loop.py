@@ -40,7 +40,15 @@ from keras_seq2seq.training.configuration import SCORES, Configuration
 from keras_seq2seq.training.configuration_files import write_configuration
 from keras_seq2seq.training.interruption import interruptible
 from keras_seq2seq.training.progress import ProgressTable
-from keras_seq2seq.training.runs import fingerprint, has_stopped, load_stopped, names_of, new_run_folder, what_counts
+from keras_seq2seq.training.runs import (
+    fingerprint,
+    has_stopped,
+    load_stopped,
+    locked,
+    names_of,
+    new_run_folder,
+    what_counts,
+)
 from keras_seq2seq.training.scoring import ScoreAnswers, require_scorer
 
 NOT_COMPARED = ("inspect", "tensorboard", "profile", "logs", "run", "resume")
@@ -71,7 +79,7 @@ def train(
 
     Raises:
         InputError: no pair is short enough, the logs folder cannot be written, or what `config` asks for is
-            impossible here: no validation pairs or no profiler, for example.
+            impossible here: no validation pairs or no profiler, for example; or another process trains in the folder.
         KeyboardInterrupt: Ctrl-C; the last finished epoch has been saved.
     """
     keras.utils.set_random_seed(config.seed)
@@ -142,8 +150,8 @@ def train(
         if finished:
             print("It has finished already; nothing is left to train.")
         else:
-            write_configuration(config, run)
-            with interruptible() as interruption:
+            with locked(run), interruptible() as interruption:
+                write_configuration(config, run)
                 model.fit(
                     batches_to_learn(examples, len(given.pairs), config, updates, first_batch=done * updates),
                     initial_epoch=done,

@@ -1,12 +1,13 @@
 """The folder of a run: a new one, or one to resume with the same configuration, data and parts."""
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
 import itertools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,35 @@ def new_run_folder(config: Configuration, pairs: Sequence[Pair]) -> Path:
     if not os.access(run, os.W_OK):
         raise InputError(f"{run}: cannot be written; choose another --logs")
     return run
+
+
+@contextlib.contextmanager
+def locked(run: Path) -> Iterator[None]:
+    """Keeps other processes from training in a run's folder, and clears away what a killed one has left half-written.
+
+    The operating system holds the lock, on the folder itself, and takes it back from a process that is killed. Windows
+    has no such lock: nothing is kept out there.
+
+    Raises:
+        InputError: another process is training there.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    folder = os.open(run, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # of a file system without locks
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"{run}: another process is training there; wait until it ends, or stop it") from None
+        for left in run.glob(".*.unfinished*"):
+            left.unlink(missing_ok=True)
+        yield
+    finally:
+        os.close(folder)
 
 
 def fingerprint(train_pairs: list[Pair], valid_pairs: list[Pair]) -> dict[str, list]:

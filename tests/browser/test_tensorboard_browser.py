@@ -26,8 +26,8 @@ pytestmark = pytest.mark.slow
 TRAIN = """
 import sys
 from pathlib import Path
-sys.path.insert(0, "tests")
-from test_tensorboard import fit, new_model
+sys.path[:0] = ["tests", "tests/tensorboard"]
+from test_callback import fit, new_model
 fit(new_model(eagerly=False), Path(sys.argv[1]), epochs=2)
 """
 # TensorBoard is web components within web components: all text and all elements, shadow roots included.

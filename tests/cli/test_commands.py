@@ -741,6 +741,7 @@ def broken(there, monkeypatch):
     [
         ("logs/none", ["logs/none: there is no such file"]),
         ("none.keras", ["none.keras: there is no such file"]),
+        ("no\nne.keras", [r"no\nne.keras: there is no such file"]),
         ("folder", ["folder/model.keras: there is no such file"]),
         ("cut.keras", ["cut.keras: is not a whole .keras file"]),
         ("empty.keras", ["empty.keras: is not a whole .keras file"]),

@@ -78,6 +78,8 @@ def test_an_unknown_option_is_told_all_valid_ones():
         (["--units"], "argument --units: expected one argument"),
         (["--data"], "argument --data: expected at least one argument"),
         (["--data", "--valid", "pairs.tsv"], "argument --data: expected at least one argument"),
+        (["--config=--"], "argument --config: expected one argument"),
+        (["--data=--"], "argument --data: expected one argument"),
         (["surplus"], "'surplus' is one argument too many"),
     ],
 )
@@ -123,7 +125,7 @@ def here(tmp_path, monkeypatch):
 
 
 def test_the_recommended_ones_come_with_the_package():
-    assert sorted(path.name for path in PRESETS.iterdir()) == ["base.json", "small.json", "tiny.json"]
+    assert sorted(path.name for path in PRESETS.iterdir()) == ["base.json", "sentences.json", "small.json", "tiny.json"]
     assert read_configuration("tiny") == Configuration()  # the notebook's
     assert read_configuration("small") == SMALL
     # What somebody else's data has to be is not ours to recommend, nor where to put runs.

@@ -95,6 +95,13 @@ def test_a_rate_of_zero_would_learn_nothing(name):
         Configuration(**{name: 0.0})
 
 
+def test_absurd_numbers_are_refused():
+    with pytest.raises(InputError, match="--layers is 2000; it must be at most 100"):
+        Configuration(layers=2000)
+    with pytest.raises(InputError, match=r"--units is .*; it must be at most"):
+        Configuration(units=10**12)
+
+
 @pytest.mark.parametrize("text", ["a\0b", "\udcff"])
 def test_no_file_has_such_a_name(text):
     for name in ("data", "valid", "logs", "run", "source_embeddings"):

@@ -148,6 +148,36 @@ def test_what_differs_is_named_and_refused(folder, left_alone):
     assert (left_alone / "last.keras").read_bytes() == before
 
 
+TRAINING = """
+import pathlib, sys, time
+from keras_seq2seq.training.runs import locked
+with locked(pathlib.Path(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such lock")
+def test_two_processes_do_not_train_one_run_and_a_killed_one_leaves_no_lock(tmp_path):
+    options = {"logs": str(tmp_path), "run": "one", "inspect": 0, "tensorboard": "off", "updates_per_epoch": 1}
+    train(Configuration(epochs=1, **options), NOTEBOOK)
+    before = (tmp_path / "one" / LAST_FILE).read_bytes()
+    # What a process leaves behind that is killed while it saves.
+    (tmp_path / "one" / ".last.4711.unfinished.keras").write_bytes(b"half")
+    longer = Configuration(epochs=2, resume=True, **options)
+    other = subprocess.Popen([sys.executable, "-c", TRAINING, tmp_path / "one"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(InputError, match="one: another process is training there; wait until it ends, or stop it"):
+            train(longer, NOTEBOOK)
+        assert (tmp_path / "one" / LAST_FILE).read_bytes() == before
+    finally:
+        other.kill()
+        other.communicate()
+    assert train(longer, NOTEBOOK).progress["epoch"] == 2
+    assert not list((tmp_path / "one").glob(".*"))
+
+
 def test_a_run_without_a_finished_epoch_is_refused(tmp_path):
     with pytest.raises(InputError, match="has no finished epoch to resume; start it without --resume"):
         load_stopped(tmp_path / "nobody", Configuration(), {}, {})
