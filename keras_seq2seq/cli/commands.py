@@ -152,7 +152,7 @@ def _parser(command: str, description: str) -> Parser:
         "--ensemble",
         nargs="+",
         metavar="RUN",
-        help="in place of RUN: several that answer as one, by the mean of their probabilities",
+        help="in place of RUN: several that answer as one, by their mean probabilities; texts and DIR stand before it",
     )
     return parser
 
