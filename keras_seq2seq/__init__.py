@@ -6,10 +6,10 @@ from keras_seq2seq import keras_version
 from keras_seq2seq.errors import InputError
 
 __version__ = "0.2.0"
-__all__ = ["GREEDY", "NEVER", "NOTEBOOK", "Attention", "Beam", "Configuration", "Decoder", "Encoder", "Greedy"]
-__all__ += ["Hypothesis", "InputError", "Inspect", "Sampling", "Seq2Seq", "TokenByToken", "Vocabulary", "attend"]
-__all__ += ["batches", "encode_pairs", "evaluate", "export", "keras", "load", "read_configuration", "read_pairs"]
-__all__ += ["read_references", "save", "token_crossentropy", "train"]
+__all__ = ["GREEDY", "NEVER", "NOTEBOOK", "Attention", "Beam", "Configuration", "Decoder", "Encoder", "Ensemble"]
+__all__ += ["Greedy", "Hypothesis", "InputError", "Inspect", "Sampling", "Seq2Seq", "TokenByToken", "Vocabulary"]
+__all__ += ["attend", "batches", "encode_pairs", "evaluate", "export", "keras", "load", "read_configuration"]
+__all__ += ["read_pairs", "read_references", "save", "token_crossentropy", "train"]
 
 # Importing the package registers its classes with Keras, so that `keras.models.load_model` knows them.
 # Our own commands wait with it, for TensorFlow takes seconds to import: `--help` and typing errors answer at once.
@@ -22,6 +22,7 @@ if TYPE_CHECKING or not keras_version.started_by_our_command():
     from keras_seq2seq.layers.decoder import Decoder
     from keras_seq2seq.layers.encoder import Encoder
     from keras_seq2seq.model.decoding import GREEDY, NEVER, Beam, Greedy, Sampling, TokenByToken
+    from keras_seq2seq.model.ensemble import Ensemble
     from keras_seq2seq.model.evaluation import evaluate
     from keras_seq2seq.model.export import export
     from keras_seq2seq.model.generation import Hypothesis

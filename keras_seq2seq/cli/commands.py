@@ -56,9 +56,11 @@ def predict(arguments: Sequence[str]) -> None:
     for text in texts:
         if not is_utf8(text):
             raise InputError(f"the text {text!r} is not UTF-8")
-    if run != "latest":
-        _require_model(run)
-    model, strategy = _load(run, options.keras, options.logs), _strategy(options)
+    runs = _runs(run, options)
+    for one in runs:
+        if one != "latest":
+            _require_model(one, options.ensemble is not None)
+    model, strategy = _load(runs, options), _strategy(options)
     with files.output(options.output) as output:
         done = 0
         for batch in [texts] if texts else _lines(options.input):
@@ -97,7 +99,7 @@ def evaluate(arguments: Sequence[str]) -> None:
         run = data.pop()  # behind `--data FILE` the parser takes RUN for one file more
     columns = None if options.columns is None else columns_of(options.columns)
     references = read_references(*files_of("data", data[0] if len(data) == 1 else data), columns, options.references)
-    model, strategy = _load(run or "latest", options.keras, options.logs), _strategy(options)
+    model, strategy = _load(_runs(run, options), options), _strategy(options)
 
     from keras_seq2seq.model.evaluation import evaluate as measure
 
@@ -112,17 +114,22 @@ def evaluate(arguments: Sequence[str]) -> None:
 def export(arguments: Sequence[str]) -> None:
     """Writes a SavedModel for serving."""
     parser = _parser("export", "Write a SavedModel: text in, text out, for TensorFlow Serving and the like.")
-    parser.add_argument("run", metavar="RUN", help="a run's folder or .keras file")
-    parser.add_argument("folder", metavar="DIR", help="the SavedModel's folder; it must not exist yet")
+    parser.add_argument("run", nargs="?", metavar="RUN", help="a run's folder or .keras file")
+    parser.add_argument("folder", nargs="?", metavar="DIR", help="the SavedModel's folder; it must not exist yet")
     parser.add_argument("--beam", type=int, default=5, help="width and n-best of the signature `beam` (default 5)")
     options = parser.parse_args(arguments)
-    model = _load(options.run, options.keras, options.logs)
+    run, folder = options.run, options.folder
+    if folder is None and options.ensemble is not None:
+        run, folder = None, run
+    if folder is None:
+        raise InputError("give a RUN and the DIR to write; with --ensemble, the DIR before it")
+    model = _load(_runs(run, options), options)
 
     from keras_seq2seq.model.decoding import Beam
     from keras_seq2seq.model.export import export as write
 
-    write(model, options.folder, Beam(options.beam, options.beam))
-    print(f"SavedModel: {options.folder} (signatures: serving_default, beam)")
+    write(model, folder, Beam(options.beam, options.beam))
+    print(f"SavedModel: {folder} (signatures: serving_default, beam)")
 
 
 def latest_run(logs: str | os.PathLike) -> Path:
@@ -141,6 +148,12 @@ def _parser(command: str, description: str) -> Parser:
     parser = Parser(prog=f"keras-seq2seq {command}", description=description)
     add_keras_option(parser)
     parser.add_argument("--logs", default="logs", help="where to find the latest run if none is named (default logs)")
+    parser.add_argument(
+        "--ensemble",
+        nargs="+",
+        metavar="RUN",
+        help="in place of RUN: several that answer as one, by their mean probabilities; texts and DIR stand before it",
+    )
     return parser
 
 
@@ -149,25 +162,41 @@ def _add_search_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--length-penalty", type=float, help="with --beam: alpha of Wu et al. (default 0.6)")
 
 
-def _split_run(arguments: list[str]) -> tuple[str, list[str]]:
-    """Tells the run from the texts: it comes first and is `latest`, a folder, a `.keras` file or a path."""
+def _split_run(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """Tells the run, if one is named, from the texts: it comes first and is `latest`, a folder, a `.keras` file or a
+    path."""
     first = arguments[0] if arguments else ""
     if _is_run(first) or (os.sep in first and " " not in first):
         return first, arguments[1:]
-    return "latest", arguments
+    return None, arguments
+
+
+def _runs(run: str | None, options: argparse.Namespace) -> list[str]:
+    """Returns the runs to ask: those of `--ensemble`, or else the one that is named, or the latest.
+
+    Raises:
+        InputError: there are both.
+    """
+    if options.ensemble is None:
+        return [run or "latest"]
+    if run is not None:
+        together = shlex.join([run, *options.ensemble])
+        raise InputError(f"{run}: a RUN beside --ensemble; write all runs behind it: --ensemble {together}")
+    return options.ensemble
 
 
 def _is_run(name: str) -> bool:
     return name == "latest" or os.path.isdir(name) or name.endswith(".keras")
 
 
-def _require_model(run: str) -> None:
+def _require_model(run: str, in_ensemble: bool) -> None:
     """Refuses what looks like a run and holds no model: it may have been meant as a text."""
     path = os.path.join(run, "model.keras") if os.path.isdir(run) else run
     if not os.path.exists(path):
+        text = shlex.quote(run)
         raise InputError(
             f"{path}: there is no such file; give a run's folder or a .keras file; if it is a text to answer, write: "
-            f"predict latest {shlex.quote(run)}"
+            + (f"predict {text} --ensemble RUN RUN" if in_ensemble else f"predict latest {text}")
         )
 
 
@@ -190,15 +219,17 @@ def _lines(path: str | None) -> Iterator[list[str]]:
         yield batch
 
 
-def _load(run: str, keras: int | None, logs: str) -> "Seq2Seq":
-    path = latest_run(logs) if run == "latest" else run
-    choose_keras(keras)
+def _load(runs: Sequence[str], options: argparse.Namespace) -> "Seq2Seq":
+    paths = [latest_run(options.logs) if run == "latest" else run for run in runs]
+    choose_keras(options.keras)
     with keras_version.quiet_start():
         keras_version.versions()
 
+    from keras_seq2seq.model.ensemble import Ensemble
     from keras_seq2seq.model.saving import load
 
-    return load(path)
+    models = [load(path) for path in paths]
+    return models[0] if options.ensemble is None else Ensemble(models, [str(path) for path in paths])
 
 
 def _strategy(options: argparse.Namespace) -> "Strategy":

@@ -720,6 +720,121 @@ def test_export_prints_the_folder(echo, there, ask, monkeypatch, options, width)
     assert written == [(echo, "saved", Beam(width, width))]
 
 
+# --ensemble: several runs that answer as one
+
+
+@pytest.fixture
+def members(echo, there, monkeypatch):
+    """Returns the list of what the last ensemble was made of; the Echo answers for it."""
+    members = []
+
+    def ensemble(models, names):
+        assert models == [echo] * len(names)
+        members[:] = names
+        return echo
+
+    monkeypatch.setattr("keras_seq2seq.model.ensemble.Ensemble", ensemble)
+    return members
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named", "texts"),
+    [
+        (["a", "b", "--ensemble", "logs/chars", "logs/words"], ["logs/chars", "logs/words"], ["a", "b"]),
+        (["--ensemble", "logs/chars", "logs/words", "--", "a", "b"], ["logs/chars", "logs/words"], ["a", "b"]),
+        (["--ensemble", "logs/chars", "logs/words", "--beam", "2", "a"], ["logs/chars", "logs/words"], ["a"]),
+        (["a", "--ensemble", "latest", "logs/chars/model.keras"], ["logs/words", "logs/chars/model.keras"], ["a"]),
+        (["a", "--ensemble", "logs/chars"], ["logs/chars"], ["a"]),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_the_runs_of_an_ensemble_stand_behind_the_option(echo, members, ask, arguments, named, texts):
+    assert ask("predict", *arguments).code == 0
+    assert (members, echo.batches) == (named, [texts])
+
+
+def test_an_ensemble_answers_standard_input_is_evaluated_and_exported(echo, members, there, ask, monkeypatch):
+    assert said(ask("predict", "--ensemble", "logs/chars", "logs/words", stdin=b"a\nb\n"), "0:a", "1:b")
+    monkeypatch.setattr("keras_seq2seq.model.evaluation.evaluate", lambda *asked: {"asked": asked[0] is echo})
+    (there / "data").write_text(DATA)
+    for arguments in (
+        ["--ensemble", "logs/chars", "logs/words", "--data", "data"],
+        ["--data", "data", "--ensemble", "logs/chars", "logs/words"],
+    ):
+        members.clear()
+        assert json.loads(ask("evaluate", *arguments, "--json").out) == {"asked": True}
+        assert members == ["logs/chars", "logs/words"]
+    members.clear()
+    written = []
+    monkeypatch.setattr("keras_seq2seq.model.export.export", lambda *arguments: written.append(arguments))
+    done = ask("export", "saved", "--ensemble", "logs/chars", "logs/words", "--beam", 3)
+    assert said(done, "SavedModel: saved (signatures: serving_default, beam)")
+    assert (members, written) == (["logs/chars", "logs/words"], [(echo, "saved", Beam(3, 3))])
+
+
+def test_an_ensemble_of_real_runs(there, ask):
+    runs = ["--ensemble", "logs/words", "logs/words/model.keras"]
+    assert said(ask("predict", WATER, BANANA, *runs), HYDROGEN, YELLOW)
+    assert ask("predict", WATER, *runs, "--beam", 2, "--scores").out.startswith(HYDROGEN + "\t-")
+    (there / "data").write_text(DATA)
+    together, alone = (
+        json.loads(ask("evaluate", "--data", "data", "--json", *options).out) for options in (runs, ["logs/words"])
+    )
+    assert together.keys() == alone.keys()
+    for name in ("loss", "exact_match", "token_error_rate"):
+        assert together[name] == pytest.approx(alone[name], rel=1e-4)
+    assert said(ask("export", "saved", *runs), "SavedModel: saved (signatures: serving_default, beam)")
+    code = """
+import sys
+
+for package in ("keras", "tf_keras", "keras_seq2seq"):
+    sys.modules[package] = None  # import raises ImportError
+import tensorflow as tf
+
+answer = tf.saved_model.load("saved").signatures["serving_default"]
+print(answer(tf.constant(sys.argv[1:]))["answers"].numpy().tolist())
+"""
+    assert toys.output_of(code, WATER, BANANA, cwd=there) == f"{[HYDROGEN.encode(), YELLOW.encode()]}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["predict", "logs/words", "a", "--ensemble", "logs/chars"],
+            "logs/words: a RUN beside --ensemble; write all runs behind it: --ensemble logs/words logs/chars",
+        ),
+        (
+            ["evaluate", "--data", "data", "logs/words", "--ensemble", "logs/chars"],
+            "logs/words: a RUN beside --ensemble; write all runs behind it: --ensemble logs/words logs/chars",
+        ),
+        (
+            ["export", "logs/words", "saved", "--ensemble", "logs/chars"],
+            "logs/words: a RUN beside --ensemble; write all runs behind it: --ensemble logs/words logs/chars",
+        ),
+        (
+            ["predict", "--ensemble", "logs/words", "logs/chars", "it's me"],
+            "it's me: there is no such file; give a run's folder or a .keras file; if it is a text to answer, write: "
+            "predict 'it'\"'\"'s me' --ensemble RUN RUN",
+        ),
+        (
+            ["export", "--ensemble", "logs/words", "saved"],
+            "give a RUN and the DIR to write; with --ensemble, the DIR before it",
+        ),
+        (
+            ["predict", "a", "--ensemble", "logs/words", "logs/chars"],
+            "logs/chars: its source vocabulary has another kind of tokens than that of logs/words; train all members "
+            "on the same data with the same kinds of tokens",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_mistakes_with_ensembles(there, ask, arguments, line):
+    (there / "data").write_text(DATA)
+    done = ask(*arguments)
+    assert (done.code, done.out, done.err) == (2, "", f"error: {line}\n")
+
+
 # Mistakes: one line on stderr, exit code 2
 
 

@@ -222,7 +222,10 @@ def test_a_wrong_file_is_named_and_what_is_wrong_in_it(content, expected, here):
     ("name", "expected"),
     [
         ("smal", "smal: is neither a file nor a configuration's name; did you mean small? the valid ones are: base, "),
-        ("no.json", "no.json: is neither a file nor a configuration's name; the valid ones are: base, small, tiny"),
+        (
+            "no.json",
+            "no.json: is neither a file nor a configuration's name; the valid ones are: base, sentences, small, tiny",
+        ),
         (".", ".: cannot be read (Is a directory)"),
         ("", ": is neither a file nor a configuration's name"),
         ("x" * 300, "x" * 300 + ": is neither a file nor a configuration's name"),  # more than a name can have
