@@ -18,7 +18,7 @@ def read_configuration(name: str, options: Mapping[str, Any] | None = None) -> C
     """Reads a JSON object of field names and values; what it leaves out has the default that suits the data.
 
     Args:
-        name: a file, or else one of the configurations of this package: `tiny`, `small`, `base`.
+        name: a file, or else one of the configurations of this package: `tiny`, `small`, `base`, `sentences`.
         options: more of them, which go on top of it later: they may name the data.
 
     Raises:
