@@ -128,6 +128,32 @@ class JudgeAverages(keras.callbacks.Callback):
         self.swapped.close()
 
 
+class StopAtNaN(keras.callbacks.Callback):
+    """Ends the training at the first update whose loss is no number, before anything of it is saved.
+
+    Args:
+        run: the run's folder, for the message.
+
+    Raises:
+        InputError: the loss is NaN or infinite.
+    """
+
+    def __init__(self, run: Path) -> None:
+        super().__init__()
+        self.run = run
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if math.isfinite(float(logs["loss"])):  # the mean of the epoch so far, which no later update mends
+            return
+        print()  # below the bar
+        done = self.model.progress["epoch"]
+        kept = f"epoch {done} is saved in {self.run}" if done else "no epoch is saved"
+        raise InputError(
+            f"the loss is not finite at update {updates_of(self.model)}, and {kept}: train with a lower "
+            "--learning-rate, or with --clip-norm 1"
+        )
+
+
 class SaveEachEpoch(keras.callbacks.Callback):
     """Saves the whole model at the end of every epoch; it has to come last, after what counts epochs.
 

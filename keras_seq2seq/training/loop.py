@@ -33,6 +33,7 @@ from keras_seq2seq.training.callbacks import (
     Inspect,
     JudgeAverages,
     SaveEachEpoch,
+    StopAtNaN,
     refuse_weight_keepers,
     stopping_callbacks,
 )
@@ -79,7 +80,8 @@ def train(
 
     Raises:
         InputError: no pair is short enough, the logs folder cannot be written, or what `config` asks for is
-            impossible here: no validation pairs or no profiler, for example; or another process trains in the folder.
+            impossible here: no validation pairs or no profiler, for example; or another process trains in the folder,
+            or the loss is not finite.
         KeyboardInterrupt: Ctrl-C; the last finished epoch has been saved.
     """
     keras.utils.set_random_seed(config.seed)
@@ -137,7 +139,7 @@ def train(
     finished = done >= config.epochs or has_stopped(model, config)
     keeper = SaveEachEpoch(run, config.best if valid else None)
     to_validate = example_batches(valid, config.batch_size, config.length_buckets) if valid else None
-    views: list[keras.callbacks.Callback] = []
+    views: list[keras.callbacks.Callback] = [StopAtNaN(run)]
     if valid and config.scores_answers():
         views.append(ScoreAnswers(valid.pairs, updates * config.batch_size))
     if config.tensorboard == "on":

@@ -5,10 +5,11 @@ import json
 import math
 import types
 
+import numpy as np
 import pytest
 import toys
 
-from keras_seq2seq import Configuration, InputError, keras, load
+from keras_seq2seq import NOTEBOOK, Configuration, InputError, keras, load, train
 from keras_seq2seq.model.saving import LAST_FILE, MODEL_FILE
 from keras_seq2seq.training.callbacks import SaveEachEpoch, refuse_weight_keepers, stopping_callbacks
 
@@ -170,3 +171,27 @@ def test_what_would_keep_other_weights_than_it_judges_is_refused(name):
 def test_a_rule_for_stopping_is_a_metric_and_a_patience(rule):
     with pytest.raises(InputError, match=r"METRIC:PATIENCE.*val_exact_match"):
         Configuration(early_stopping=rule)
+
+
+@pytest.mark.parametrize(("failing", "kept"), [(2, "no epoch is saved"), (5, "epoch 1 is saved in {}")])
+def test_a_loss_that_is_no_number_ends_training_with_the_last_good_epoch(tmp_path, failing, kept):
+    class RunAway(keras.callbacks.Callback):
+        """Spoils the weights before one update."""
+
+        def on_train_batch_begin(self, batch, logs=None):
+            if int(self.model.optimizer.iterations) == failing - 1:
+                weight = self.model.trainable_variables[0]
+                weight.assign(weight * math.nan)
+
+    options = {"logs": str(tmp_path), "run": "one", "epochs": 3, "updates_per_epoch": 3, "tensorboard": "off"}
+    config = Configuration(inspect=0, **options)
+    expected = (
+        rf"not finite at update {failing}, and {kept.format(tmp_path / 'one')}: train with a lower --learning-rate"
+    )
+    with pytest.raises(InputError, match=expected):
+        train(config, NOTEBOOK, callbacks=[RunAway()])
+    files = {path.name for path in (tmp_path / "one").iterdir()}
+    assert files == ({"config.json", LAST_FILE, MODEL_FILE} if failing > 3 else {"config.json"})
+    if failing > 3:
+        assert load(tmp_path / "one" / LAST_FILE).progress["epoch"] == 1
+        assert all(np.isfinite(toys.array(weight)).all() for weight in load(tmp_path / "one" / MODEL_FILE).weights)
