@@ -4,22 +4,14 @@ import contextlib
 import io
 
 import pytest
+import toys
 
 from keras_seq2seq import progress
 
 
-class Clock:
-    """Tells the time that a test sets."""
-
-    now = 100.0
-
-    def perf_counter(self):
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch):
-    clock = Clock()
+    clock = toys.Clock()
     monkeypatch.setattr(progress, "time", clock)
     return clock
 

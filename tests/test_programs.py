@@ -25,6 +25,8 @@ def run(monkeypatch, capsys):
     monkeypatch.chdir(toys.ROOT)
 
     def run(name, *arguments):
+        # As Python does for the script that it starts.
+        monkeypatch.syspath_prepend((toys.ROOT / "tests" / name).parent)
         spec = importlib.util.spec_from_file_location(name.replace("/", "_"), toys.ROOT / "tests" / f"{name}.py")
         program = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(program)

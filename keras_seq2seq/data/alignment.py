@@ -5,6 +5,7 @@ expectation-maximisation. Pairs of the same lengths are aligned together, as arr
 """
 
 import collections
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -33,15 +34,17 @@ def align(pairs: Sequence[tuple[Tokens, Tokens]]) -> list[Aligned]:
     pairs = [pair for pair in pairs if 1 <= len(pair[1]) <= MOST * len(pair[0])]
     sources, targets = (_as_ids([pair[side] for pair in pairs]) for side in (0, 1))
     groups = list(_of_same_lengths(sources, targets))
-    counted = None
+    of_token = np.bincount(list(itertools.chain(*sources)))
+    found: list[tuple[np.ndarray, np.ndarray]] = []
     for number in range(PASSES):
+        steps = [taken.ravel() for _, taken in found]
+        counted = np.unique(np.concatenate(steps), return_counts=True) if steps else None
         found = [
-            _best_alignments(source, target, counted)
+            _best_alignments(source, target, counted, of_token)
             for _, source, target in watched(groups, f"aligning, pass {number + 1} of {PASSES}", len(groups))
         ]
-        counted = _count(groups, found)
     aligned: list[Aligned] = [[]] * len(pairs)
-    for (numbers, _, _), lengths in zip(groups, found, strict=True):
+    for (numbers, _, _), (lengths, _) in zip(groups, found, strict=True):
         for number, ends in zip(numbers, lengths.cumsum(axis=1).tolist(), strict=True):
             source, target = pairs[number]
             begins = [0, *ends]
@@ -87,7 +90,7 @@ def _steps(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Returns a number for each possible step `(pairs, read, covered + 1, MOST + 1)`: a token and what it becomes.
 
     Along the last axis are `MORE` target tokens, from those that are covered on. Different steps could only get the
-    same number in a vocabulary of over 50,000 tokens, where 64 bits are not enough.
+    same number in a vocabulary of over 65,535 tokens, where 64 bits are not enough.
     """
     size = 1 << 16
     covered = np.pad(target, [(0, 0), (0, MOST)])
@@ -100,26 +103,27 @@ def _steps(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _best_alignments(
-    source: np.ndarray, target: np.ndarray, counted: tuple[np.ndarray, np.ndarray, np.ndarray] | None
-) -> np.ndarray:
+    source: np.ndarray, target: np.ndarray, counted: tuple[np.ndarray, np.ndarray] | None, of_token: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Viterbi over (source tokens read, target tokens covered); scores are log-probabilities.
 
     Args:
         source: `(pairs, read)` ids.
         target: `(pairs, covered)` ids.
-        counted: see `_count`; None: the closer to the diagonal, the better.
+        counted: the steps of the best alignments before, sorted, and how often each came; None: the closer to the
+            diagonal, the better.
+        of_token: how often each source token comes, by its id.
 
     Returns:
-        `(pairs, read)`: how many target tokens each source token becomes.
+        `(pairs, read)`: how many target tokens each source token becomes, and the number of that step.
     """
     pairs, read, last = *source.shape, target.shape[1]
-    covered = np.arange(last + 1)
+    covered, steps = np.arange(last + 1), _steps(source, target)
     if counted is None:
         off = np.arange(1, read + 1)[:, None, None] / read - (covered[:, None] + MORE) / last
         gained = np.broadcast_to(-np.abs(off) - np.abs(MORE - 1), (pairs, read, last + 1, len(MORE)))
     else:
-        known, times, of_token = counted
-        steps = _steps(source, target)
+        known, times = counted
         place = np.minimum(np.searchsorted(known, steps), len(known) - 1)
         times = np.where(known[place] == steps, times[place], 0)
         gained = np.log((times + 1e-3) / of_token[source][:, :, None, None])
@@ -133,20 +137,10 @@ def _best_alignments(
         choice = reached.argmax(axis=-1)
         chosen[:, at] = MORE[choice]
         best = np.take_along_axis(reached, choice[..., None], axis=-1)[..., 0]
-    lengths, rows, end = np.empty((pairs, read), np.int64), np.arange(pairs), np.full(pairs, last)
+    lengths, taken = np.empty((2, pairs, read), np.int64)
+    rows, end = np.arange(pairs), np.full(pairs, last)
     for at in reversed(range(read)):
-        lengths[:, at] = chosen[rows, at, end]
-        end = end - lengths[:, at]
-    return lengths
-
-
-def _count(groups: list, found: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Counts the steps of the best alignments: their numbers, sorted; how often each came; and each source token."""
-    taken, tokens = [], []
-    for (_, source, target), lengths in zip(groups, found, strict=True):
-        begins = lengths.cumsum(axis=1) - lengths
-        rows, columns = np.indices(source.shape)
-        taken.append(_steps(source, target)[rows, columns, begins, MOST - lengths].ravel())
-        tokens.append(source.ravel())
-    known, times = np.unique(np.concatenate(taken), return_counts=True)
-    return known, times, np.bincount(np.concatenate(tokens))
+        more = chosen[rows, at, end]
+        end = end - more
+        lengths[:, at], taken[:, at] = more, steps[rows, at, end, MOST - more]
+    return lengths, taken

@@ -16,13 +16,11 @@ import os
 import re
 import shlex
 import statistics
-import subprocess
-import sys
 from pathlib import Path
 
 from sacrebleu import BLEU
+from sigmorphon import ROOT, run
 
-ROOT = Path(__file__).resolve().parents[2]
 ROWS = {
     "sentences": "",
     "gru": "--attention none",
@@ -34,13 +32,6 @@ COLUMNS = ("BLEU", "BLEU, spaCy", "chrF", "exact match", "perplexity", "minutes"
 def measured(job: tuple[str, int], options: argparse.Namespace) -> dict[str, float]:
     """Trains one model, if it is not there, and returns its numbers by the names of the columns."""
     row, seed = job
-    alone = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
-    def run(*arguments: str) -> str:
-        command = [sys.executable, *arguments]
-        return subprocess.run(
-            command, env={**os.environ, **alone}, check=True, stdout=subprocess.PIPE, text=True
-        ).stdout
 
     def file(split: str) -> str:
         return str(Path(options.folder, f"{split}.de-en.tsv"))

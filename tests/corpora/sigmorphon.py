@@ -37,16 +37,16 @@ ROWS = [
 COMMON = "--layers 1 --splices 0 --dropout 0.5 --epochs 20"  # a quarter of the updates
 
 
+def run(*arguments: str) -> str:
+    """Runs Python with these arguments on one core, and returns what it printed; it has to succeed."""
+    alone = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, env={**os.environ, **alone}, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
 def wrong_words(job: tuple[str, str, int], options: argparse.Namespace, logs: str) -> dict[str, float]:
     """Trains one model; returns the shares of words wrong, in percent, and the seconds of the training."""
     row, language, seed = job
-    alone = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
-    def run(*arguments: str) -> str:
-        command = [sys.executable, *arguments]
-        return subprocess.run(
-            command, env={**os.environ, **alone}, check=True, stdout=subprocess.PIPE, text=True
-        ).stdout
 
     def file(split: str) -> str:
         return str(Path(options.folder, f"{language}_{split}.tsv"))

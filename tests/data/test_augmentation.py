@@ -34,6 +34,12 @@ def test_align_leaves_out_what_no_letters_could_say():
     ]
 
 
+def test_where_no_pair_can_be_aligned_there_is_nothing_to_splice():
+    hopeless = tokens([("a", "1 2 3 4"), ("bc", "1 2 3 4 5 6 7")])
+    assert alignment.align(hopeless) == alignment.align([]) == []
+    assert augmentation.splice(hopeless, 3, seed=0) == []
+
+
 def test_consistency_is_the_mean_share_of_a_step_among_those_of_its_token():
     # `a` becomes A three times and B once; `b` always becomes B: (3 * 3/4 + 1 * 1/4 + 1 * 1) / 5.
     aligned = [[("a", ("A",)), ("b", ("B",))], [("a", ("A",))], [("a", ("A",))], [("a", ("B",))]]

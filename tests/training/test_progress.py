@@ -18,18 +18,9 @@ LOGS = {"loss": 2.5, "token_accuracy": 0.25}
 VALIDATED = {**LOGS, "val_loss": 3.5, "val_token_accuracy": 0.5, "val_exact_match": 0.125}
 
 
-class Clock:
-    """Tells the time that a test sets."""
-
-    now = 100.0
-
-    def perf_counter(self):
-        return self.now
-
-
 @pytest.fixture
 def clock(monkeypatch):
-    clock = Clock()
+    clock = toys.Clock()
     monkeypatch.setattr(progress, "time", clock)
     monkeypatch.setattr(training_progress, "time", clock)
     return clock
