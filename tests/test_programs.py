@@ -3,6 +3,7 @@
 import importlib.util
 import re
 import sys
+import unicodedata
 
 import pytest
 import toys
@@ -12,7 +13,7 @@ from keras_seq2seq import keras_version
 PROGRAMS = [
     *("benchmarks/predict", "benchmarks/recurrence", "benchmarks/scale", "benchmarks/tensorboard_cost"),
     *("benchmarks/torch_attention", "benchmarks/training"),
-    *("corpora/multi30k", "corpora/notebook", "corpora/sigmorphon"),
+    *("corpora/ablation", "corpora/multi30k", "corpora/notebook", "corpora/sigmorphon"),
 ]
 NUMBER = r"-?\d+(?:\.\d+)?"
 
@@ -49,7 +50,10 @@ def words(tmp_path):
 def test_none_is_left_out():
     folders = [toys.ROOT / "tests" / name for name in ("benchmarks", "corpora")]
     found = [
-        path.relative_to(toys.ROOT / "tests").with_suffix("") for folder in folders for path in folder.glob("*.py")
+        path.relative_to(toys.ROOT / "tests").with_suffix("")
+        for folder in folders
+        for path in folder.glob("*.py")
+        if "__main__" in path.read_text(encoding="utf-8")
     ]
     assert sorted(path.as_posix() for path in found) == PROGRAMS
 
@@ -123,10 +127,42 @@ def test_the_notebooks_numbers(run):
 @pytest.mark.slow  # half a minute, in processes of their own
 def test_the_table_of_what_differs_from_base(run, words):
     tiny = "--epochs 1 --layers 1 --units 4 --embedding-dim 4 --splices 0 --no-bidirectional --attention none"
-    printed = run("corpora/sigmorphon", words, "--languages", "toy", "--rows", "--cell simple_rnn", "--common", tiny)
+    ask = ["--languages", "toy", "--rows", "--cell simple_rnn", "--common", tiny, "--logs", words / "logs"]
+    printed = run("corpora/ablation", words, *ask)
     head, row = printed.splitlines()
-    assert head == "| changed | toy, beam 5 (greedy) | seconds |"
+    assert head == "| changed | toy, beam 5 (greedy) | minutes |"
     assert re.fullmatch(rf"\| `--cell simple_rnn` \| {NUMBER} \({NUMBER}\) \| \d+ to \d+ \|", row)
+    assert run("corpora/ablation", words, *ask) == printed  # the run is there: it is measured alone
+
+
+@pytest.mark.slow  # a minute, in processes of their own
+def test_the_table_of_all_languages(run, tmp_path):
+    for split, words in (("train", "기 거 니 너 " * 3), ("dev", "기 너"), ("test", "거")):
+        lines = [f"{word}\t{' '.join(unicodedata.normalize('NFD', word))}\n" for word in words.split()]
+        (tmp_path / f"kor_{split}.tsv").write_text("".join(lines), encoding="utf-8")
+    (tmp_path / "abc_train.tsv").write_text("x\tX\n", encoding="utf-8")  # of which there is no more: left out
+    tiny = "--units 4 --embedding-dim 4 --no-bidirectional --attention none --updates-per-epoch 1"
+    ask = ["--common", tiny, "--logs", tmp_path / "logs"]
+    printed = run("corpora/sigmorphon", tmp_path, *ask)
+    _, _, korean, macro = printed.splitlines()
+    dev, test = rf"{NUMBER}, {NUMBER}: (?:no )?splices", rf"{NUMBER}, {NUMBER} \| {NUMBER}"
+    assert re.fullmatch(rf"\| kor \| NFD \| {dev} \| {test} \| 46\.89 \| {NUMBER} \| \d+ \|", korean)
+    assert re.fullmatch(rf"\| macro \| \| \| \| {NUMBER} \| 46\.89 \| {NUMBER} \| \|", macro)
+    # Stopped before the first epoch of one run, which leaves an empty folder: it is trained again, the others are not.
+    for file in (tmp_path / "logs" / "kor-splices-0").iterdir():
+        file.unlink()
+    assert run("corpora/sigmorphon", tmp_path, *ask) == printed
+
+
+def test_what_the_table_of_all_languages_finds_out_by_itself(monkeypatch):
+    monkeypatch.syspath_prepend(toys.ROOT / "tests" / "corpora")
+    import sigmorphon
+
+    assert sigmorphon.normalization(["ba", "ab"] * 5, ["ab", "ba"]) == "none"
+    assert sigmorphon.normalization(["가나"] * 5, ["나가"]) == "none"  # each is known
+    # Of its jamo, each is known; of its syllables, one is not. In letters that do not decompose, nothing is gained.
+    assert sigmorphon.normalization(["가너"] * 5, ["거가"]) == "NFD"
+    assert sigmorphon.normalization(["ba", "ab"] * 5, ["ac"]) == "none"
 
 
 @pytest.mark.slow  # half a minute, in processes of their own

@@ -11,15 +11,13 @@ is measured alone. As many run at a time as `--jobs` says, each on one core.
 
 import argparse
 import concurrent.futures
-import json
 import os
-import re
 import shlex
 import statistics
 from pathlib import Path
 
 from sacrebleu import BLEU
-from sigmorphon import ROOT, run
+from trainings import evaluated, run, trained
 
 ROWS = {
     "sentences": "",
@@ -36,28 +34,22 @@ def measured(job: tuple[str, int], options: argparse.Namespace) -> dict[str, flo
     def file(split: str) -> str:
         return str(Path(options.folder, f"{split}.de-en.tsv"))
 
-    name = f"{row}-{seed}"
-    place = ["--logs", options.logs, "--run", name, *(["--resume"] if Path(options.logs, name).exists() else [])]
+    model = Path(options.logs, f"{row}-{seed}")
     data = ["--data", file("train"), "--valid", file("val"), "--seed", str(seed)]
-    changes = shlex.split(f"{ROWS[row]} {options.common}")
-    with open(Path(options.logs, f"{name}.txt"), "a", encoding="utf-8") as log:
-        log.write(run(str(ROOT / "train.py"), "--config", "sentences", *data, *place, *changes))
-    printed = Path(options.logs, f"{name}.txt").read_text(encoding="utf-8")
+    minutes = trained(model, "--config", "sentences", *data, *shlex.split(f"{ROWS[row]} {options.common}"))
 
-    model, test = str(Path(options.logs, name)), Path(file(options.split)).read_text(encoding="utf-8").splitlines()
+    test = Path(file(options.split)).read_text(encoding="utf-8").splitlines()
     sources, references = zip(*(line.split("\t") for line in test), strict=True)
-    asked = Path(options.logs, f"{name}.sources.txt")
+    asked = model.with_name(f"{model.name}.sources.txt")
     asked.write_text("\n".join(sources) + "\n", encoding="utf-8")
-    answers = run("-m", "keras_seq2seq", "predict", model, "--beam", "5", "--input", str(asked)).split("\n")[:-1]
-    scores = json.loads(
-        run("-m", "keras_seq2seq", "evaluate", model, "--beam", "5", "--data", file(options.split), "--json")
-    )
+    answers = run("-m", "keras_seq2seq", "predict", str(model), "--beam", "5", "--input", str(asked)).split("\n")[:-1]
+    scores = evaluated([model], "--beam", "5", "--data", file(options.split))
     numbers = {
         "BLEU": BLEU(lowercase=True).corpus_score(answers, [references]).score,
         "chrF": scores["chrf"],
         "exact match": 100 * scores["exact_match"],
         "perplexity": scores["perplexity"],
-        "minutes": minutes_of(printed),
+        "minutes": minutes,
     }
     spacy = spacy_tokens()
     if spacy:
@@ -77,13 +69,6 @@ def spacy_tokens():
     return spacy.blank("en").tokenizer
 
 
-def minutes_of(printed: str) -> float:
-    """Returns the sum of the times of all epochs that a run has printed, in minutes."""
-    times = [line.split()[-2] for line in printed.splitlines() if re.match(r" *\d+/\d+ ", line)]
-    units = {"h": 60.0, "m": 1.0, "s": 1 / 60}
-    return sum(int(number) * units[unit] for time in times for number, unit in re.findall(r"(\d+)([hms])", time))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="the files")
@@ -94,7 +79,6 @@ def main() -> None:
     parser.add_argument("--logs", default="logs", help="folder of the runs")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
     options = parser.parse_args()
-    Path(options.logs).mkdir(parents=True, exist_ok=True)
     print("| row | options |", " | ".join(COLUMNS), "|")
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
         jobs = {

@@ -1,0 +1,85 @@
+"""Trains `--config base` and what differs from it by an option or two on SIGMORPHON's words, and counts wrong ones.
+
+`python tests/corpora/ablation.py FOLDER` prints the README's table from the task's files `hun_train.tsv`,
+`hun_dev.tsv`, ... in FOLDER: for each row, the share of words wrong on the development sets, with a beam of 5 and
+greedily. `--split test --seeds 0 1 2 --rows "" --common ""` measures the configuration itself. A training takes minutes;
+as many run at a time as `--jobs` says, each on one core. A run that was stopped goes on where it was, and one that has
+finished is measured alone.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import re
+import shlex
+import statistics
+from pathlib import Path
+
+from trainings import evaluated, trained
+
+ROWS = [
+    "",
+    "--layers 2",
+    "--attention none",
+    "--attention additive",
+    "--no-bidirectional",
+    "--cell simple_rnn",
+    "--cell lstm",
+    "--embedding-stddev 0.05 --recurrent-initializer glorot_uniform",
+    "--dropout 0",
+    "--label-smoothing 0",
+    "--average 0",
+    "--splices 5 --epochs 3",  # as many updates
+    "--config small --dropout 0 --epochs 40 --best val_exact_match",
+]
+COMMON = "--layers 1 --splices 0 --dropout 0.5 --epochs 20"  # a quarter of the updates
+
+
+def wrong_words(job: tuple[str, str, int], options: argparse.Namespace) -> dict[str, float]:
+    """Trains one model; returns the shares of words wrong, in percent, and the minutes of its epochs."""
+    row, language, seed = job
+
+    def file(split: str) -> str:
+        return str(Path(options.folder, f"{language}_{split}.tsv"))
+
+    model = Path(options.logs, re.sub(r"\W+", "-", f"{language} {seed} {row}").strip("-"))
+    data = ["--data", file("train"), "--valid", file("dev"), "--source-tokens", "char", "--target-tokens", "space"]
+    changes = shlex.split(f"--tensorboard off --seed {seed} {options.common} {row}")
+    minutes = trained(model, "--config", "base", *data, *changes)
+    asked = ["--data", file(options.split)]
+    beam, greedy = (evaluated([model], *asked, *more)["word_error_rate"] for more in (["--beam", "5"], []))
+    return {"beam": beam, "greedy": greedy, "minutes": minutes}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", help="the task's files")
+    parser.add_argument("--languages", nargs="+", default=["hun", "ice"])
+    parser.add_argument("--split", default="dev", help="what is measured: dev or test")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--rows", nargs="+", default=ROWS, help="options on top of --config base, a row each")
+    parser.add_argument("--common", default=COMMON, help=f"options of all rows (default {COMMON!r})")
+    parser.add_argument("--logs", default="logs/ablation", help="folder of the runs (default: logs/ablation)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
+    options = parser.parse_args()
+    print("| changed |", " | ".join(f"{language}, beam 5 (greedy)" for language in options.languages), "| minutes |")
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        running = {
+            (row, language, seed): pool.submit(wrong_words, (row, language, seed), options)
+            for row in options.rows
+            for language in options.languages
+            for seed in options.seeds
+        }
+        for row in options.rows:
+            cells, minutes = [], []
+            for language in options.languages:
+                measured = [running[row, language, seed].result() for seed in options.seeds]
+                each = ", ".join(f"{one['beam']:.2f} ({one['greedy']:.2f})" for one in measured)
+                mean = statistics.mean(one["beam"] for one in measured)
+                cells.append(f"{each}: mean {mean:.2f}" if len(measured) > 1 else each)
+                minutes += [one["minutes"] for one in measured]
+            print(f"| `{row}` |", " | ".join(cells), f"| {min(minutes):.0f} to {max(minutes):.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
