@@ -10,13 +10,14 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from keras_seq2seq.data.scan import scan
 from keras_seq2seq.errors import InputError, is_utf8
 from keras_seq2seq.files import lines_of
 from keras_seq2seq.progress import watched
 
 Pair = tuple[str, str]
 Columns = tuple[int, int]  # the source's and the target's, counted from 1
-CORPORA = ("notebook", "chatterbot")
+CORPORA = ("notebook", "chatterbot", "scan")
 
 NOTEBOOK: list[Pair] = [
     ("what is the color of banana", "yellow most of the time"),
@@ -238,7 +239,9 @@ def check_pairs(pairs: Sequence[Pair], role: str = "given") -> None:
 
 def read_corpus(name: str) -> list[Pair]:
     """Returns the pairs of a corpus known by name: see `CORPORA`."""
-    return chatterbot() if name == "chatterbot" else list(NOTEBOOK)
+    if name == "notebook":
+        return list(NOTEBOOK)
+    return scan() if name == "scan" else chatterbot()
 
 
 def hold_out(pairs: list[Pair], share: float, unit: str, normalize: str = "none") -> tuple[list[Pair], list[Pair]]:

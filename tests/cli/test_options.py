@@ -208,7 +208,7 @@ def test_what_is_written_takes_the_place_of_what_was(here):
         (b'{"deterministic": 1}', "f.json: --deterministic is 1; it must be of type bool"),
         (b'{"learning_rate": NaN}', "f.json: --learning-rate is nan; it must be a finite number"),
         (b'{"units": 0}', "f.json: --units is 0; it must be a finite number, 1 or more"),
-        (b'{"corpus": "cornell"}', "f.json: --corpus is 'cornell'; choose one of: notebook, chatterbot"),
+        (b'{"corpus": "cornell"}', "f.json: --corpus is 'cornell'; choose one of: notebook, chatterbot, scan"),
     ],
 )
 def test_a_wrong_file_is_named_and_what_is_wrong_in_it(content, expected, here):

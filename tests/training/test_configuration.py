@@ -165,7 +165,7 @@ def test_zero_is_a_value_where_it_means_something(name):
 @pytest.mark.parametrize(
     ("name", "value", "valid"),
     [
-        ("corpus", "cornell", "notebook, chatterbot"),
+        ("corpus", "cornell", "notebook, chatterbot, scan"),
         ("source_tokens", "Word", "word, char, space"),
         ("target_tokens", "", "word, char, space"),
         ("recurrent_initializer", "zeros", "glorot_uniform, orthogonal"),

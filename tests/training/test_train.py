@@ -390,7 +390,7 @@ BAD = {
     "valid too long": (["--valid", "good.tsv", "--max-length", "1"], "none of the 2"),
     "unknown option": (["--unit", "8"], "unknown option --unit; did you mean --units? the valid ones are: "),
     "unknown positional": (["pairs.tsv"], "'pairs.tsv' is one argument too many"),
-    "unknown corpus": (["--corpus", "cornell"], "--corpus is 'cornell'; choose one of: notebook, chatterbot"),
+    "unknown corpus": (["--corpus", "cornell"], "--corpus is 'cornell'; choose one of: notebook, chatterbot, scan"),
     "unknown tokens": (["--source-tokens", "bpe"], "--source-tokens is 'bpe'; choose one of: word, char, space"),
     "unknown Keras": (["--keras", "4"], "argument --keras: invalid choice: 4 (choose from 2, 3)"),
     "no number": (["--units", "many"], "argument --units: invalid int value: 'many'"),
