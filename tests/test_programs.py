@@ -13,7 +13,8 @@ from keras_seq2seq import keras_version
 PROGRAMS = [
     *("benchmarks/predict", "benchmarks/recurrence", "benchmarks/scale", "benchmarks/tensorboard_cost"),
     *("benchmarks/torch_attention", "benchmarks/training"),
-    *("corpora/ablation", "corpora/multi30k", "corpora/notebook", "corpora/sigmorphon"),
+    *("corpora/ablation", "corpora/addition", "corpora/addition_example", "corpora/cmudict", "corpora/multi30k"),
+    *("corpora/notebook", "corpora/scan", "corpora/sigmorphon"),
 ]
 NUMBER = r"-?\d+(?:\.\d+)?"
 
@@ -152,6 +153,51 @@ def test_the_table_of_all_languages(run, tmp_path):
     for file in (tmp_path / "logs" / "kor-splices-0").iterdir():
         file.unlink()
     assert run("corpora/sigmorphon", tmp_path, *ask) == printed
+
+
+@pytest.mark.slow  # half a minute, in processes of their own
+def test_addition(run, tmp_path):
+    tiny = "--units 4 --embedding-dim 4 --updates-per-epoch 1"
+    ask = ["--sums", 300, "--epochs", 1, "--common", tiny, "--logs", tmp_path]
+    printed = run("corpora/addition", *ask)
+    for row in ("ours", "ours, attention", "the example"):
+        assert re.search(rf"^\| {row} \| {NUMBER} \| {NUMBER} \|$", printed, re.MULTILINE)
+    files = [(tmp_path / f"{part}.tsv").read_text(encoding="utf-8").splitlines() for part in ("train", "test")]
+    assert [len(lines) for lines in files] == [270, 30]
+    numbers = [tuple(map(int, re.split(r"[+\t]", line))) for lines in files for line in lines]
+    assert all(first + second == total for first, second, total in numbers)
+    assert len({frozenset(both) for *both, _ in numbers}) == 300  # none is learnt and tested, in either order
+
+
+@pytest.mark.slow  # half a minute, in processes of their own
+def test_the_words_of_cmudict(run, tmp_path):
+    words = [f"{a}{b}\t{a.upper()} {b.upper()}" for a in "abcdefgh" for b in "stuvwxyz"]
+    (tmp_path / "train.tsv").write_text("\n".join(words), encoding="utf-8")
+    (tmp_path / "test_references.tsv").write_text("as\tA S\tA Z\nbt\tB T\n", encoding="utf-8")
+    tiny = "--units 4 --embedding-dim 4 --layers 1 --no-bidirectional --epochs 1 --updates-per-epoch 1"
+    printed = run("corpora/cmudict", tmp_path, "--rows", "none", "--common", tiny, "--logs", tmp_path / "logs")
+    assert re.fullmatch(rf"\| none \| `.*` \| {NUMBER} \| {NUMBER} \| \d+ \|", printed.splitlines()[2])
+
+
+@pytest.mark.slow  # a minute, in processes of their own
+def test_the_commands_of_scan(run, tmp_path):
+    for part, verbs in (("train", "walk look run"), ("test", "jump")):
+        lines = [f"IN: {verb}{times} OUT: {verb}\n" for verb in verbs.split() for times in ("", " twice", " thrice")]
+        (tmp_path / f"tasks_{part}_simple.txt").write_text("".join(lines), encoding="utf-8")
+    tiny = "--units 4 --embedding-dim 4 --epochs 1 --updates-per-epoch 1 --valid-share 0.5"
+    ask = ["--rows", "simple_rnn", "--splits", "simple", "--common", tiny, "--logs", tmp_path / "logs"]
+    printed = run("corpora/scan", tmp_path, *ask)
+    assert re.fullmatch(rf"\| simple_rnn \| {NUMBER} \| {NUMBER} \|", printed.splitlines()[2])
+    written = (tmp_path / "logs" / "simple_test.tsv").read_text(encoding="utf-8")
+    assert written == "jump\tjump\njump twice\tjump\njump thrice\tjump\n"
+
+
+def test_the_lengths_of_scan(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(toys.ROOT / "tests" / "corpora")
+    import scan
+
+    parts = scan.commands("length", tmp_path)
+    assert {part: len(pairs) for part, pairs in parts.items()} == {"train": 16_990, "test": 3_920}  # as published
 
 
 def test_what_the_table_of_all_languages_finds_out_by_itself(monkeypatch):

@@ -8,14 +8,12 @@ finished is measured alone.
 """
 
 import argparse
-import concurrent.futures
-import os
 import re
 import shlex
 import statistics
 from pathlib import Path
 
-from trainings import evaluated, trained
+from trainings import evaluated, parser_of, print_head, print_row, side_by_side, trained
 
 ROWS = [
     "",
@@ -35,9 +33,8 @@ ROWS = [
 COMMON = "--layers 1 --splices 0 --dropout 0.5 --epochs 20"  # a quarter of the updates
 
 
-def wrong_words(job: tuple[str, str, int], options: argparse.Namespace) -> dict[str, float]:
+def wrong_words(row: str, language: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
     """Trains one model; returns the shares of words wrong, in percent, and the minutes of its epochs."""
-    row, language, seed = job
 
     def file(split: str) -> str:
         return str(Path(options.folder, f"{language}_{split}.tsv"))
@@ -52,33 +49,25 @@ def wrong_words(job: tuple[str, str, int], options: argparse.Namespace) -> dict[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__, [0], "logs/ablation")
+    parser.set_defaults(common=COMMON)
     parser.add_argument("folder", help="the task's files")
     parser.add_argument("--languages", nargs="+", default=["hun", "ice"])
     parser.add_argument("--split", default="dev", help="what is measured: dev or test")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--rows", nargs="+", default=ROWS, help="options on top of --config base, a row each")
-    parser.add_argument("--common", default=COMMON, help=f"options of all rows (default {COMMON!r})")
-    parser.add_argument("--logs", default="logs/ablation", help="folder of the runs (default: logs/ablation)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
     options = parser.parse_args()
-    print("| changed |", " | ".join(f"{language}, beam 5 (greedy)" for language in options.languages), "| minutes |")
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        running = {
-            (row, language, seed): pool.submit(wrong_words, (row, language, seed), options)
-            for row in options.rows
-            for language in options.languages
-            for seed in options.seeds
-        }
+    print_head("changed", *(f"{language}, beam 5 (greedy)" for language in options.languages), "minutes")
+    jobs = [(row, language, seed) for row in options.rows for language in options.languages for seed in options.seeds]
+    with side_by_side(wrong_words, jobs, options) as results:
         for row in options.rows:
             cells, minutes = [], []
             for language in options.languages:
-                measured = [running[row, language, seed].result() for seed in options.seeds]
+                measured = [results[row, language, seed]() for seed in options.seeds]
                 each = ", ".join(f"{one['beam']:.2f} ({one['greedy']:.2f})" for one in measured)
                 mean = statistics.mean(one["beam"] for one in measured)
                 cells.append(f"{each}: mean {mean:.2f}" if len(measured) > 1 else each)
                 minutes += [one["minutes"] for one in measured]
-            print(f"| `{row}` |", " | ".join(cells), f"| {min(minutes):.0f} to {max(minutes):.0f} |", flush=True)
+            print_row(f"`{row}`", *cells, f"{min(minutes):.0f} to {max(minutes):.0f}")
 
 
 if __name__ == "__main__":

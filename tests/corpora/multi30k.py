@@ -10,14 +10,11 @@ is measured alone. As many run at a time as `--jobs` says, each on one core.
 """
 
 import argparse
-import concurrent.futures
-import os
 import shlex
-import statistics
 from pathlib import Path
 
 from sacrebleu import BLEU
-from trainings import evaluated, run, trained
+from trainings import evaluated, mean_of, parser_of, print_head, print_row, run, side_by_side, trained
 
 ROWS = {
     "sentences": "",
@@ -27,9 +24,8 @@ ROWS = {
 COLUMNS = ("BLEU", "BLEU, spaCy", "chrF", "exact match", "perplexity", "minutes")
 
 
-def measured(job: tuple[str, int], options: argparse.Namespace) -> dict[str, float]:
+def measured(row: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
     """Trains one model, if it is not there, and returns its numbers by the names of the columns."""
-    row, seed = job
 
     def file(split: str) -> str:
         return str(Path(options.folder, f"{split}.de-en.tsv"))
@@ -70,32 +66,18 @@ def spacy_tokens():
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__, [0, 1, 2], "logs/multi30k")
     parser.add_argument("folder", help="the files")
     parser.add_argument("--split", default="test2016", help="what is measured: test2016 or val")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS)
-    parser.add_argument("--common", default="", help="more options of all trainings")
-    parser.add_argument("--logs", default="logs", help="folder of the runs")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
     options = parser.parse_args()
-    print("| row | options |", " | ".join(COLUMNS), "|")
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        jobs = {
-            (row, seed): pool.submit(measured, (row, seed), options) for row in options.rows for seed in options.seeds
-        }
+    print_head("row", "options", *COLUMNS)
+    jobs = [(row, seed) for row in options.rows for seed in options.seeds]
+    with side_by_side(measured, jobs, options) as results:
         for row in options.rows:
-            each = [jobs[row, seed].result() for seed in options.seeds]
-            print(f"| {row} | `{ROWS[row]}` |", " | ".join(cell(each, name) for name in COLUMNS), "|", flush=True)
-
-
-def cell(each: list[dict[str, float]], name: str) -> str:
-    """Returns the mean over the seeds, and the lowest and highest where there are several."""
-    values = [numbers[name] for numbers in each if name in numbers]
-    if not values:
-        return ""
-    spread = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{spread}"
+            each = [results[row, seed]() for seed in options.seeds]
+            cells = [mean_of([numbers[name] for numbers in each if name in numbers]) for name in COLUMNS]
+            print_row(row, f"`{ROWS[row]}`", *cells)
 
 
 if __name__ == "__main__":

@@ -11,18 +11,16 @@ trained by `--config base --layers 1`. What differs is decided by the program, f
   development words, with a beam of 5, decides for the other seeds; the test words are asked of it alone.
 
 A run that was stopped goes on where it was, and one that has finished is measured alone. As many languages are trained
-at a time as `--jobs` says, each on one core. With several seeds, their models as an ensemble have a column.
+at a time as `--jobs` says, each on one core. The models of all seeds have a column as an ensemble.
 """
 
 import argparse
-import concurrent.futures
-import os
 import statistics
 import unicodedata
 from collections import Counter
 from pathlib import Path
 
-from trainings import evaluated, trained
+from trainings import evaluated, parser_of, print_head, print_row, side_by_side, trained
 
 # Words wrong on the test sets, in percent, of the task's LSTM, tuned for each language: Gorman et al., 2020, "The
 # SIGMORPHON 2020 Shared Task on Multilingual Grapheme-to-Phoneme Conversion", table 2.
@@ -75,52 +73,54 @@ def measured(language: str, options: argparse.Namespace) -> dict:
     dev = {candidate: wrong([model_of(candidate, options.seeds[0])], "dev") for candidate in CANDIDATES}
     chosen = min(dev, key=dev.__getitem__)
     models = [model_of(chosen, seed) for seed in options.seeds]
+    test = [wrong([model], "test") for model in models]
     return {
         "read": form,
         "dev": dev,
         "chosen": chosen,
-        "test": [wrong([model], "test") for model in models],
-        "ensemble": wrong(models, "test") if len(models) > 1 else None,
+        "test": test,
+        "mean": statistics.mean(test),
+        "ensemble": wrong(models, "test"),
         "minutes": sum(minutes[:2]),
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__, [0, 1], "logs/sigmorphon")
     parser.add_argument("folder", help="the task's files")
     parser.add_argument("--languages", nargs="+", help="default: all that have their three files there")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1])
-    parser.add_argument("--common", default="", help="more options of all trainings")
-    parser.add_argument("--logs", default="logs/sigmorphon", help="folder of the runs (default: logs/sigmorphon)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time")
     options = parser.parse_args()
     found = {split: {path.name[:3] for path in Path(options.folder).glob(f"???_{split}.tsv")} for split in SPLITS}
     languages = options.languages or sorted(set.intersection(*found.values()))
     if not languages:
         parser.error(f"{options.folder} has no language's files, such as hun_train.tsv, hun_dev.tsv and hun_test.tsv")
-    print("| language | read | dev: splices, none | test | mean | task's LSTM | ensemble | minutes of both |")
-    print("| --- | --- | --- | --- | --- | --- | --- | --- |", flush=True)
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        results = dict(zip(languages, pool.map(lambda language: row(language, options), languages), strict=True))
-    known = [language for language in languages if language in PUBLISHED]
+    head = ("language", "read", "dev: splices, none", "test", "mean", "task's LSTM", "ensemble", "minutes of both")
+    print_head(*head)
+    with side_by_side(measured, [(language,) for language in languages], options) as results:
+        for language in languages:
+            print_row(*row(language, results[language,]()))
+        known = [(PUBLISHED[language], results[language,]()) for language in languages if language in PUBLISHED]
     if known:
-        means = [statistics.mean(statistics.mean(results[language]["test"]) for language in known)]
-        means.append(statistics.mean(PUBLISHED[language] for language in known))
-        if len(options.seeds) > 1:
-            means.append(statistics.mean(results[language]["ensemble"] for language in known))
-        print("| macro | | | |", " | ".join(f"{mean:.2f}" for mean in means), "| |")
+        single, ensemble = (statistics.mean(numbers[name] for _, numbers in known) for name in ("mean", "ensemble"))
+        print_row(
+            "macro",
+            "",
+            "",
+            "",
+            f"{single:.2f}",
+            f"{statistics.mean(lstm for lstm, _ in known):.2f}",
+            f"{ensemble:.2f}",
+            "",
+        )
 
 
-def row(language: str, options: argparse.Namespace) -> dict:
-    """Measures a language, prints its row as soon as that is done, and returns the numbers."""
-    numbers = measured(language, options)
-    dev = ", ".join(f"{wrong:.2f}" for wrong in numbers["dev"].values())
-    test = ", ".join(f"{wrong:.2f}" for wrong in numbers["test"])
+def row(language: str, numbers: dict) -> list[str]:
+    """Returns the cells of a language's row."""
+    dev, test = (", ".join(f"{wrong:.2f}" for wrong in each) for each in (numbers["dev"].values(), numbers["test"]))
     published = f"{PUBLISHED[language]:.2f}" if language in PUBLISHED else ""
-    ensemble = "" if numbers["ensemble"] is None else f"{numbers['ensemble']:.2f}"
-    cells = [language, numbers["read"], f"{dev}: {numbers['chosen']}", test, f"{statistics.mean(numbers['test']):.2f}"]
-    print("|", " | ".join([*cells, published, ensemble, f"{numbers['minutes']:.0f}"]), "|", flush=True)
-    return numbers
+    chosen = f"{dev}: {numbers['chosen']}"
+    means = [f"{numbers['mean']:.2f}", published, f"{numbers['ensemble']:.2f}"]
+    return [language, numbers["read"], chosen, test, *means, f"{numbers['minutes']:.0f}"]
 
 
 if __name__ == "__main__":

@@ -1,21 +1,30 @@
 """What the programs here share: trainings that go on where they were stopped, each on one core."""
 
+import argparse
+import concurrent.futures
+import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
+import statistics
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(*arguments: str) -> str:
-    """Runs Python with these arguments on one core, and returns what it printed; it has to succeed."""
+    """Runs Python with these arguments on one core, and returns what it printed; where it fails, so does the program."""
     alone = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, *arguments]
-    return subprocess.run(command, env={**os.environ, **alone}, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(command, env={**os.environ, **alone}, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(f"{shlex.join(command)} ended with {done.returncode}")
+    return done.stdout
 
 
 def trained(folder: Path, *options: str) -> float:
@@ -51,3 +60,47 @@ def evaluated(models: list[Path], *options: str) -> dict:
     """
     asked = [*(["--ensemble"] if len(models) > 1 else []), *map(str, models)]
     return json.loads(run("-m", "keras_seq2seq", "evaluate", *options, "--json", *asked))
+
+
+@contextlib.contextmanager
+def side_by_side(measured: Callable, jobs: Iterable[tuple], options: argparse.Namespace) -> Iterator[dict]:
+    """Calls a function for each job, as many at a time as `--jobs` says; gives what returns the result of each."""
+    pool = concurrent.futures.ThreadPoolExecutor(options.jobs)
+    try:
+        futures = {job: pool.submit(measured, *job, options) for job in jobs}
+        yield {job: future.result for job, future in futures.items()}
+    finally:
+        pool.shutdown(cancel_futures=True)  # where one has failed, those that have not begun need not
+
+
+def parser_of(text: str | None, seeds: list[int], logs: str) -> argparse.ArgumentParser:
+    """Returns a parser of the options that every program here has.
+
+    Args:
+        text: what the program does.
+        seeds: the default of `--seeds`.
+        logs: the default of `--logs`.
+    """
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", nargs="+", type=int, default=seeds, help="a training for each")
+    parser.add_argument("--common", default="", help="more options of all trainings")
+    parser.add_argument("--logs", default=logs, help=f"folder of the runs (default: {logs})")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="trainings at a time, each on one core")
+    return parser
+
+
+def mean_of(values: list[float]) -> str:
+    """Returns the mean, and from the lowest to the highest where there are several."""
+    spread = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{spread}" if values else ""
+
+
+def print_row(*cells: str) -> None:
+    """Prints a row of a table in Markdown, at once."""
+    print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def print_head(*cells: str) -> None:
+    """Prints the first two lines of a table in Markdown."""
+    print_row(*cells)
+    print_row(*["---"] * len(cells))
