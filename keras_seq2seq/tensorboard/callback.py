@@ -115,6 +115,9 @@ class TensorBoard(keras.callbacks.Callback):
         self.seen = None
         if self.update == 0:
             self.attempt("the graph", "train", graph, self.model, self.shown)
+        for split in ("train", "validation"):
+            if self.update and (self.run / split).is_dir():
+                self.attempt("scalars", split, summaries.forget_from, self.update + 1, self.run / split)
         self.flush()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import math
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from google.protobuf import text_format
+from tensorboard.compat.proto import event_pb2
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.hparams import api_pb2, summary
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from keras_seq2seq import files
 from keras_seq2seq.data.batching import Examples
@@ -38,6 +41,21 @@ def hyperparameters(model: Seq2Seq, values: Mapping[str, Any], run: str) -> None
     shown = {name: "" if value is None else value for name, value in values.items()}
     shown |= {name: " ".join(value) for name, value in values.items() if isinstance(value, list)}  # two parallel files
     hparams.hparams({"keras": keras_major(), "parameters": parameters, **shown}, trial_id=run)
+
+
+def forget_from(update: int, folder: Path) -> None:
+    """Tells TensorBoard to leave out what stands in a folder from this update on: a killed process had got that far.
+
+    TensorBoard reads a folder's files in the order of their names, which begin with the second they were made in. Here
+    a `-` follows it, not a `.`: within its second it comes first, before what this process is going to write.
+    """
+    # The first start that TensorBoard meets in a folder is a start for it, and only the second one a start over.
+    start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+    begun = [event_pb2.Event(wall_time=time.time(), step=update, session_log=start)] * 2
+    with open(folder / f"events.out.tfevents.{int(time.time())}-restart", "wb") as file:
+        writer = RecordWriter(file)
+        for event in [event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2"), *begun]:
+            writer.write(event.SerializeToString())
 
 
 def end_of_session() -> None:

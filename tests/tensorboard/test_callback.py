@@ -2,6 +2,7 @@
 
 import html
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import tensorflow as tf
 import toys
 from google.protobuf import text_format
 from tensorboard import plugin_util
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
@@ -91,6 +92,21 @@ def test_by_update_the_axis_goes_on_over_a_stop(run):
     expected = [*range(1, FIRST + 1), *range(FIRST + EVERY, 3 * UPDATES + 1, EVERY)]
     for name in ("loss", "token_accuracy", "gradient_norm", "learning_rate", "tokens_per_second"):
         assert points(run[3], f"update/{name}")[0] == expected
+
+
+def test_what_a_killed_process_wrote_after_the_last_saved_epoch_is_left_out(tmp_path):
+    """The first epoch is saved, the second one written for TensorBoard when the process dies: it is trained again."""
+    model = new_model()
+    fit(model, tmp_path, epochs=1, updates=3)
+    saved = model.get_weights()
+    fit(model, tmp_path, epochs=2, initial_epoch=1, updates=3)
+    model.set_weights(saved)
+    model.optimizer.iterations.assign(3)
+    time.sleep(1)  # files of events are read in the order of their seconds, and no process starts again in less
+    fit(model, tmp_path, epochs=3, initial_epoch=1, updates=3)
+    for split in ("train", "validation"):
+        assert points(read(tmp_path / split), "epoch/loss")[0] == [3, 6, 9]
+    assert points(read(tmp_path / "train"), "update/loss")[0] == [*range(1, 10)]
 
 
 def test_a_point_is_the_mean_since_the_last_one(run):
