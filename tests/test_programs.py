@@ -15,6 +15,7 @@ PROGRAMS = [
     *("benchmarks/torch_attention", "benchmarks/training"),
     *("corpora/ablation", "corpora/addition", "corpora/addition_example", "corpora/cmudict", "corpora/multi30k"),
     *("corpora/notebook", "corpora/scan", "corpora/sigmorphon"),
+    "robustness/kills",
 ]
 NUMBER = r"-?\d+(?:\.\d+)?"
 
@@ -49,7 +50,7 @@ def words(tmp_path):
 
 
 def test_none_is_left_out():
-    folders = [toys.ROOT / "tests" / name for name in ("benchmarks", "corpora")]
+    folders = [toys.ROOT / "tests" / name for name in ("benchmarks", "corpora", "robustness")]
     found = [
         path.relative_to(toys.ROOT / "tests").with_suffix("")
         for folder in folders
@@ -227,3 +228,13 @@ def test_translation(run, tmp_path):
         rf"\| gru \| `--attention none` \| {number} \| (?:{number})? \| {' . '.join([number] * 4)} \|", row
     )
     assert run("corpora/multi30k", tmp_path, *ask) == first  # the runs are there: they are measured alone
+
+
+@pytest.mark.slow  # a minute, in processes of their own
+def test_killed_trainings(run, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run("robustness/kills", "--kills", 3, "--each", 2)
+    printed = capsys.readouterr().out
+    assert ended.value.code == 0, printed
+    assert len(re.findall(r"^run-[02]: .*: ended as the one left alone$", printed, re.MULTILINE)) == 2
+    assert re.search(r" and 0 wrong$", printed)

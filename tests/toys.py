@@ -2,11 +2,14 @@
 
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import tensorflow as tf
 
@@ -57,6 +60,25 @@ def output_of(code, *arguments, **options):
     done = run_python(code, *arguments, **options)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def write_words_to_reverse(folder):
+    """Writes `train.tsv` and `valid.tsv`, 40 pairs: a word, and its letters in reverse."""
+    draw = random.Random(0)
+    words = sorted({"".join(draw.choices("abcdef", k=draw.randint(2, 9))) for _ in range(400)})
+    lines = [f"{word}\t{' '.join(reversed(word))}\n" for word in words]
+    (folder / "train.tsv").write_text("".join(lines[40:]), encoding="utf-8")
+    (folder / "valid.tsv").write_text("".join(lines[:40]), encoding="utf-8")
+
+
+def contents(file):
+    """Returns the configuration and all arrays, weights and optimizer, of a `.keras` file."""
+    with zipfile.ZipFile(file) as archive:
+        config = json.loads(archive.read("config.json"))
+        arrays = {}
+        with archive.open("model.weights.h5") as weights, h5py.File(weights) as store:
+            store.visititems(lambda name, item: arrays.update({name: item[()]}) if hasattr(item, "shape") else None)
+    return config["config"], arrays
 
 
 class Clock:

@@ -14,10 +14,11 @@ from keras_seq2seq import keras_version
 from keras_seq2seq.cli import commands
 from keras_seq2seq.cli.options import Parser, add_options, configure
 from keras_seq2seq.errors import InputError
+from keras_seq2seq.termination import Terminated, terminable
 from keras_seq2seq.training.configuration import files_of
 
 STRATEGIES = ("none", "mirrored", "multi-worker")
-BAD_INPUT, INTERRUPTED = 2, 130  # exit codes; 130 is what a shell reports for Ctrl-C
+BAD_INPUT, INTERRUPTED, TERMINATED = 2, 130, 143  # exit codes; what a shell reports for Ctrl-C and for SIGTERM
 
 
 def train(arguments: Sequence[str], program: str = "keras-seq2seq train") -> None:
@@ -69,17 +70,19 @@ def run_command(command: Callable[..., None], arguments: Sequence[str], **option
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # not every terminal has all letters
     try:
-        command(arguments, **options)
+        with terminable():
+            command(arguments, **options)
         sys.stdout.flush()
     except InputError as error:
         one_line = str(error).replace("\n", "\\n")  # a file's name may have several
         print(f"error: {one_line}", file=sys.stderr)
         return BAD_INPUT
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         # TensorFlow's interrupted operations would log errors of their own when they are garbage-collected.
         logging.getLogger("tensorflow").setLevel(logging.CRITICAL)
-        print("error: stopped by Ctrl-C", file=sys.stderr)
-        return INTERRUPTED
+        name, code = ("SIGTERM", TERMINATED) if isinstance(stop, Terminated) else ("Ctrl-C", INTERRUPTED)
+        print(f"error: stopped by {name}", file=sys.stderr)
+        return code
     except BrokenPipeError:
         # The reader of our output (`head`, for example) has closed the pipe: Python must not flush the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Ctrl-C: it is never lost, and never falls between two files that belong together."""
+"""Ctrl-C and SIGTERM: neither is ever lost, or falls between two files that belong together."""
 
 import contextlib
 import signal
@@ -8,16 +8,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from keras_seq2seq.keras_version import keras
+from keras_seq2seq.termination import Terminated, terminate
+
+# What each signal raises, and the handlers that raise it: any other handler is left in place.
+STOPS = {signal.SIGINT: KeyboardInterrupt, signal.SIGTERM: Terminated}
+HANDLERS = (signal.default_int_handler, terminate)
 
 
 class Interruptible(keras.callbacks.Callback):
-    """Ends the training at the next batch if Ctrl-C came and its exception got lost; see `interruptible`."""
+    """Ends the training at the next batch if a signal came and its exception got lost; see `interruptible`."""
 
-    interrupted = False
+    stop: type[KeyboardInterrupt] | None = None
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        if self.interrupted:
-            raise KeyboardInterrupt
+        if self.stop:
+            raise self.stop
 
     def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
         self.on_train_batch_begin(batch)
@@ -25,7 +30,7 @@ class Interruptible(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Interruptible]:
-    """Gives a callback for `fit` and, for as long as it is used, makes sure that no Ctrl-C is lost.
+    """Gives a callback for `fit` and, for as long as it is used, makes sure that no Ctrl-C and no SIGTERM is lost.
 
     Keras 3 catches everything in a few places (where it turns logs into numbers, say), and there one in fifty is lost.
     Interrupted in C code, Python may raise another error in its place. While an object is being destroyed, it prints
@@ -33,41 +38,48 @@ def interruptible() -> Iterator[Interruptible]:
     """
     callback = Interruptible()
 
-    def note(_number: int, _frame: Any) -> None:
-        callback.interrupted = True
-        raise KeyboardInterrupt
+    def note(number: int, _frame: Any) -> None:
+        callback.stop = STOPS[signal.Signals(number)]
+        raise callback.stop
 
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    # A handler other than Python's own is left in place; other threads receive no signals.
-    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    before = {number: handler for number, handler in _handlers().items() if handler in HANDLERS}
+    if not before:
         yield callback
         return
-    signal.signal(signal.SIGINT, note)
+    for number in before:
+        signal.signal(number, note)
     hook = sys.unraisablehook
-    sys.unraisablehook = lambda lost: None if lost.exc_type is KeyboardInterrupt else hook(lost)
+    sys.unraisablehook = lambda lost: None if lost.exc_type in STOPS.values() else hook(lost)
     try:
         yield callback
     except Exception:
-        if callback.interrupted:
-            raise KeyboardInterrupt from None
+        if callback.stop:
+            raise callback.stop from None
         raise
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         sys.unraisablehook = hook
 
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Lets a Ctrl-C wait until what is inside is done. A second one waits too."""
-    handler, came = signal.getsignal(signal.SIGINT), []
-    # None is a handler that is not Python's, and could not be put back.
-    if handler is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signal.signal(signal.SIGINT, lambda *_: came.append(True))
+    """Lets a Ctrl-C and a SIGTERM wait until what is inside is done. A second one waits too."""
+    before, came = _handlers(), []
+    for number in before:
+        signal.signal(number, lambda number, _: came.append(number))
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         if came:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(came[0])
+
+
+def _handlers() -> dict[signal.Signals, Any]:
+    """Returns the handlers of both signals that can be replaced and put back: none outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    handlers = {number: signal.getsignal(number) for number in STOPS}
+    return {number: handler for number, handler in handlers.items() if handler is not None}  # None: not Python's

@@ -1,7 +1,6 @@
 """Resuming: a run that was killed, at any moment and any number of times, ends like the one that was left alone."""
 
 import dataclasses
-import json
 import os
 import random
 import re
@@ -9,11 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 
-import h5py
-import numpy as np
 import pytest
 import toys
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -49,11 +45,7 @@ OPTIONS += ["--learning-rate-schedule", "plateau", "--plateau-patience", "1", "-
 def folder(tmp_path_factory):
     """A folder with pairs to learn: a word, and the word spelt backwards."""
     folder = tmp_path_factory.mktemp("resuming")
-    draw = random.Random(0)
-    words = sorted({"".join(draw.choices("abcdef", k=draw.randint(2, 9))) for _ in range(400)})
-    lines = [f"{word}\t{' '.join(reversed(word))}\n" for word in words]
-    (folder / "train.tsv").write_text("".join(lines[40:]), encoding="utf-8")
-    (folder / "valid.tsv").write_text("".join(lines[:40]), encoding="utf-8")
+    toys.write_words_to_reverse(folder)
     return folder
 
 
@@ -69,18 +61,8 @@ def finish(folder: Path, run: str, *more: str) -> subprocess.CompletedProcess:
     )
 
 
-def contents(file: Path) -> tuple[dict, dict[str, np.ndarray]]:
-    """Returns the configuration and all arrays, weights and optimizer, of a `.keras` file."""
-    with zipfile.ZipFile(file) as archive:
-        config = json.loads(archive.read("config.json"))
-        arrays = {}
-        with archive.open("model.weights.h5") as weights, h5py.File(weights) as store:
-            store.visititems(lambda name, item: arrays.update({name: item[()]}) if hasattr(item, "shape") else None)
-    return config["config"], arrays
-
-
 def assert_same_file(one: Path, other: Path) -> None:
-    (config, arrays), (other_config, other_arrays) = contents(one), contents(other)
+    (config, arrays), (other_config, other_arrays) = toys.contents(one), toys.contents(other)
     assert config["progress"] == other_config["progress"]
     assert arrays.keys() == other_arrays.keys()
     for name, array in arrays.items():
@@ -111,15 +93,15 @@ def test_a_killed_run_ends_like_the_one_left_alone(folder, left_alone):
             time.sleep(0.01)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-        contents(run / "last.keras")
-        contents(run / "model.keras")
-    stopped_after = contents(run / "last.keras")[0]["progress"]["epoch"]
+        toys.contents(run / "last.keras")
+        toys.contents(run / "model.keras")
+    stopped_after = toys.contents(run / "last.keras")[0]["progress"]["epoch"]
     assert stopped_after < EPOCHS  # or else nothing was left to resume
 
     result = finish(folder, "killed", "--resume", *unseen)
     assert result.returncode == 0, result.stderr
     assert f"after epoch {stopped_after}" in result.stdout
-    assert contents(run / "last.keras")[0]["progress"]["epoch"] == EPOCHS
+    assert toys.contents(run / "last.keras")[0]["progress"]["epoch"] == EPOCHS
     assert_same_file(run / "last.keras", left_alone / "last.keras")
     assert_same_file(run / "model.keras", left_alone / "model.keras")
 

@@ -303,10 +303,11 @@ def test_two_files_from_training_to_evaluation(tmp_path, monkeypatch, capfd):
     assert re.match(r"sources +6\nreferences +6\n", capfd.readouterr().out)
 
 
-# Ctrl-C
+# Ctrl-C and SIGTERM
 
 
-def test_ctrl_c_keeps_the_last_epoch(tmp_path):
+@pytest.mark.parametrize(("number", "code", "name"), [(signal.SIGINT, 130, "Ctrl-C"), (signal.SIGTERM, 143, "SIGTERM")])
+def test_a_signal_keeps_the_last_epoch(tmp_path, number, code, name):
     process = start(
         *["--epochs", 1_000_000, "--updates-per-epoch", 5, "--inspect", 0, "--run", "long", "--tensorboard", "off"],
         cwd=tmp_path,
@@ -318,12 +319,12 @@ def test_ctrl_c_keeps_the_last_epoch(tmp_path):
         while not model.exists() and process.poll() is None and time.monotonic() < give_up:
             time.sleep(0.05)
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, number)
         output, errors = process.communicate(timeout=toys.PATIENCE)
     finally:
         process.kill()
         process.wait()
-    assert (process.returncode, errors) == (130, "error: stopped by Ctrl-C\n")
+    assert (process.returncode, errors) == (code, f"error: stopped by {name}\n")
     told = r"^Interrupted: epoch (\d+) is saved in logs/long; to go on: --run long --resume$"
     epoch = int(re.search(told, output, flags=re.M)[1])
     assert epoch >= 1
