@@ -21,6 +21,7 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 # No deadline (a first call traces a graph) and no data base of examples: each run is the same run.
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True, database=None, max_examples=25)
+hypothesis.settings.register_profile("thorough", hypothesis.settings.get_profile("suite"), max_examples=15_000)
 hypothesis.settings.load_profile("suite")
 
 # A shell starts what it runs in the background deaf to Ctrl-C, and so would be the commands that tests interrupt.

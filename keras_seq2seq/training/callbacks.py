@@ -146,12 +146,16 @@ class StopAtNaN(keras.callbacks.Callback):
         if math.isfinite(float(logs["loss"])):  # the mean of the epoch so far, which no later update mends
             return
         print()  # below the bar
-        done = self.model.progress["epoch"]
-        kept = f"epoch {done} is saved in {self.run}" if done else "no epoch is saved"
+        kept = _kept(self.run, self.model.progress["epoch"])
         raise InputError(
             f"the loss is not finite at update {updates_of(self.model)}, and {kept}: train with a lower "
             "--learning-rate, or with --clip-norm 1"
         )
+
+
+def _kept(run: Path, epoch: int) -> str:
+    """Says which epoch a run's folder holds."""
+    return f"epoch {epoch} is saved in {run}" if (run / LAST_FILE).exists() else "no epoch is saved"
 
 
 class SaveEachEpoch(keras.callbacks.Callback):
@@ -164,6 +168,9 @@ class SaveEachEpoch(keras.callbacks.Callback):
     Args:
         run: the run's folder.
         metric: what "best" means: the smallest loss, the largest of anything else; None: the last epoch.
+
+    Raises:
+        InputError: an epoch cannot be saved: the disk is full, or the folder is gone.
     """
 
     def __init__(self, run: Path, metric: str | None = None) -> None:
@@ -174,11 +181,15 @@ class SaveEachEpoch(keras.callbacks.Callback):
     @uninterrupted()
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.model.progress["epoch"] = epoch + 1
-        if self.is_best(logs):
-            # Before `last.keras`: killed in between, the resumed run makes this epoch and its file again.
-            with averaged_weights(self.model):
-                save(self.model, self.run / MODEL_FILE)
-        save(self.model, self.run / LAST_FILE)
+        try:
+            if self.is_best(logs):
+                # Before `last.keras`: killed in between, the resumed run makes this epoch and its file again.
+                with averaged_weights(self.model):
+                    save(self.model, self.run / MODEL_FILE)
+            save(self.model, self.run / LAST_FILE)
+        except OSError as error:
+            reason = f"epoch {epoch + 1} cannot be saved ({error.strerror or error}), and {_kept(self.run, epoch)}"
+            raise InputError(f"{self.run}: {reason}: make it writable, with room, then go on by --resume") from None
 
     def is_best(self, logs: dict[str, float]) -> bool:
         """Compares value and loss with those of the best epoch so far, and remembers them; NaN is the worst number."""

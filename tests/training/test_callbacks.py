@@ -1,8 +1,12 @@
 """What happens at the end of an epoch: which file is kept, when training stops, when the learning rate is halved."""
 
+import errno
 import itertools
 import json
 import math
+import os
+import re
+import shutil
 import types
 
 import numpy as np
@@ -10,7 +14,8 @@ import pytest
 import toys
 
 from keras_seq2seq import NOTEBOOK, Configuration, InputError, keras, load, train
-from keras_seq2seq.model.saving import LAST_FILE, MODEL_FILE
+from keras_seq2seq.model.saving import LAST_FILE, MODEL_FILE, save
+from keras_seq2seq.training import callbacks
 from keras_seq2seq.training.callbacks import SaveEachEpoch, refuse_weight_keepers, stopping_callbacks
 
 
@@ -195,3 +200,35 @@ def test_a_loss_that_is_no_number_ends_training_with_the_last_good_epoch(tmp_pat
     if failing > 3:
         assert load(tmp_path / "one" / LAST_FILE).progress["epoch"] == 1
         assert all(np.isfinite(toys.array(weight)).all() for weight in load(tmp_path / "one" / MODEL_FILE).weights)
+
+
+@pytest.mark.parametrize("file", [MODEL_FILE, LAST_FILE])
+def test_a_full_disk_keeps_the_epoch_before_and_says_so(tmp_path, monkeypatch, file):
+    def full(model, path):
+        if path.name == file and model.progress["epoch"] == 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(model, path)
+
+    monkeypatch.setattr(callbacks, "save", full)
+    options = {"logs": str(tmp_path), "run": "one", "epochs": 3, "updates_per_epoch": 1, "tensorboard": "off"}
+    kept = f"one: epoch 2 cannot be saved (No space left on device), and epoch 1 is saved in {tmp_path / 'one'}"
+    with pytest.raises(InputError, match=re.escape(kept)):
+        train(Configuration(inspect=0, **options), NOTEBOOK)
+    assert load(tmp_path / "one" / LAST_FILE).progress["epoch"] == 1
+    monkeypatch.undo()
+    assert train(Configuration(inspect=0, resume=True, **options), NOTEBOOK).progress["epoch"] == 3
+
+
+def test_a_folder_that_is_taken_away_in_mid_run_is_one_line(tmp_path):
+    class Vandal(keras.callbacks.Callback):
+        """Removes the run's folder after the first epoch."""
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 1:
+                shutil.rmtree(tmp_path / "one")
+
+    options = {"logs": str(tmp_path), "run": "one", "epochs": 3, "updates_per_epoch": 1}
+    expected = r"epoch 2 cannot be saved \(.*\), and no epoch is saved: make it writable"
+    with pytest.raises(InputError, match=expected):
+        train(Configuration(inspect=0, **options), NOTEBOOK, callbacks=[Vandal()])
+    assert not (tmp_path / "one").exists()
