@@ -1,5 +1,6 @@
 """Text in, text out from Python: lists of strings, odd strings, and how likely an answer is."""
 
+import concurrent.futures
 import dataclasses
 import gc
 import math
@@ -43,6 +44,16 @@ def chances(answers):
 
 
 # Lists
+
+
+def test_sixteen_threads_may_ask_one_model():
+    model = char_model()
+    asked = [[source for source, _ in CHAR_PAIRS][number % 4 :] for number in range(16)]
+    strategies = [STRATEGIES[number % 3] for number in range(16)]
+    expected = [model.generate(texts, strategy) for texts, strategy in zip(asked, strategies, strict=True)]
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        for _ in range(3):
+            assert list(pool.map(model.generate, asked, strategies)) == expected
 
 
 @pytest.mark.parametrize("texts", [[], [BANANA], [WATER, BANANA], (BANANA, WATER)], ids=len)
