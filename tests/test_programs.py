@@ -14,7 +14,7 @@ PROGRAMS = [
     *("benchmarks/predict", "benchmarks/recurrence", "benchmarks/scale", "benchmarks/tensorboard_cost"),
     *("benchmarks/torch_attention", "benchmarks/training"),
     *("corpora/ablation", "corpora/addition", "corpora/addition_example", "corpora/cmudict", "corpora/multi30k"),
-    *("corpora/notebook", "corpora/scan", "corpora/sigmorphon"),
+    *("corpora/notebook", "corpora/scan", "corpora/sigmorphon", "corpora/yoyodyne"),
     "robustness/kills",
 ]
 NUMBER = r"-?\d+(?:\.\d+)?"
@@ -199,6 +199,28 @@ def test_the_lengths_of_scan(monkeypatch, tmp_path):
 
     parts = scan.commands("length", tmp_path)
     assert {part: len(pairs) for part, pairs in parts.items()} == {"train": 16_990, "test": 3_920}  # as published
+
+
+PEER = f"""#!{sys.executable}
+import json, pathlib, sys
+config = json.loads(pathlib.Path(sys.argv[3]).read_text())
+if sys.argv[1] == "fit":
+    pathlib.Path(config["checkpoint"]["dirpath"], "best.ckpt").touch()
+else:
+    lines = pathlib.Path(config["data"]["predict"]).read_text().splitlines()
+    answers = [line.split("\\t")[1] for line in lines]
+    pathlib.Path(config["prediction"]["path"]).write_text("\\n".join(["wrong", "wrong", "wrong", *answers[3:]]))
+"""
+
+
+@pytest.mark.slow  # half a minute, in processes of their own
+def test_the_peer_for_words(run, words):
+    (words / "peer").write_text(PEER, encoding="utf-8")
+    (words / "peer").chmod(0o755)
+    tiny = "--units 4 --embedding-dim 4 --splices 0 --epochs 1 --updates-per-epoch 1"
+    ask = ["--yoyodyne", words / "peer", "--languages", "toy", "--seeds", 0, "--common", tiny, "--logs", words / "logs"]
+    row = run("corpora/yoyodyne", words, *ask).splitlines()[2]
+    assert re.fullmatch(rf"\| toy \| {NUMBER} \| {NUMBER} \| 33\.3 \| {NUMBER} \|", row)  # 3 of 9
 
 
 def test_what_the_table_of_all_languages_finds_out_by_itself(monkeypatch):
