@@ -15,7 +15,7 @@ PROGRAMS = [
     *("benchmarks/torch_attention", "benchmarks/training"),
     *("corpora/ablation", "corpora/addition", "corpora/addition_example", "corpora/cmudict", "corpora/multi30k"),
     *("corpora/notebook", "corpora/scan", "corpora/sigmorphon", "corpora/yoyodyne"),
-    "robustness/kills",
+    *("robustness/endurance", "robustness/kills"),
 ]
 NUMBER = r"-?\d+(?:\.\d+)?"
 
@@ -260,3 +260,13 @@ def test_killed_trainings(run, capsys):
     assert ended.value.code == 0, printed
     assert len(re.findall(r"^run-[02]: .*: ended as the one left alone$", printed, re.MULTILINE)) == 2
     assert re.search(r" and 0 wrong$", printed)
+
+
+@pytest.mark.slow  # half a minute, in processes of their own
+def test_long_runs(run):
+    printed = run("robustness/endurance", "--lines", 1000, "--minutes", 0.05)
+    assert re.search(rf"^answers: 1000 of 1000 lines, 0 out of place; {NUMBER} lines/s$", printed, re.MULTILINE)
+    assert re.search(rf"^training: \d+ epochs, \d+ updates; event files {NUMBER} MiB$", printed, re.MULTILINE)
+    assert re.search(r"^its step was traced (\d+) times in a tenth, \1 in all$", printed, re.MULTILINE)
+    for what in ("predict", "training"):
+        assert re.search(rf"^memory of {what}: {NUMBER} MiB after a tenth, {NUMBER} MiB at the end$", printed, re.M)
