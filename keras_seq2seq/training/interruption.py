@@ -73,8 +73,8 @@ def uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
+        for number in came:  # the first one may be ignored
+            signal.raise_signal(number)
 
 
 def _handlers() -> dict[signal.Signals, Any]:

@@ -134,6 +134,9 @@ def test_who_ignores_ctrl_c_still_does():
         with uninterrupted():
             signal.raise_signal(signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        with pytest.raises(Terminated), uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGINT, before)
 
