@@ -73,8 +73,8 @@ def uninterrupted() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in came:  # the first one may be ignored
-            signal.raise_signal(number)
+        for late in came:  # the first one may be ignored
+            signal.raise_signal(late)
 
 
 def _handlers() -> dict[signal.Signals, Any]:
