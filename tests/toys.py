@@ -81,6 +81,14 @@ def contents(file):
     return config["config"], arrays
 
 
+def differences(one, other):
+    """Returns what two `.keras` files of a run do not share to the bit, of its counters and all its arrays."""
+    (config, arrays), (other_config, other_arrays) = contents(one), contents(other)
+    if config["progress"] != other_config["progress"] or arrays.keys() != other_arrays.keys():
+        return ["other counters, or other arrays"]
+    return [name for name, array in arrays.items() if array.tobytes() != other_arrays[name].tobytes()]
+
+
 class Clock:
     """Tells the time that a test sets, in the place of a module's `time`."""
 

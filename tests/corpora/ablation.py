@@ -1,6 +1,6 @@
 """Trains `--config base` and what differs from it by an option or two on SIGMORPHON's words, and counts wrong ones.
 
-`python tests/corpora/ablation.py FOLDER` prints the README's table from the task's files `hun_train.tsv`,
+`python tests/corpora/ablation.py FOLDER` prints the table of `docs/results.md` from the task's files `hun_train.tsv`,
 `hun_dev.tsv`, ... in FOLDER: for each row, the share of words wrong on the development sets, with a beam of 5 and
 greedily. `--split test --seeds 0 1 2 --rows "" --common ""` measures the configuration itself. A training takes minutes;
 as many run at a time as `--jobs` says, each on one core. A run that was stopped goes on where it was, and one that has

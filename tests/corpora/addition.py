@@ -13,7 +13,18 @@ import re
 import shlex
 from pathlib import Path
 
-from trainings import ROOT, evaluated, mean_of, parser_of, print_head, print_row, run, side_by_side, trained
+from trainings import (
+    ROOT,
+    evaluated,
+    mean_of,
+    parser_of,
+    print_head,
+    print_row,
+    run,
+    side_by_side,
+    trained,
+    write_pairs,
+)
 
 OURS = "--config small --cell lstm --units 128 --embedding-dim 16 --batch-size 32 --length-buckets 1"
 OURS += " --source-tokens char --target-tokens char --best val_exact_match --tensorboard off"
@@ -58,8 +69,7 @@ def main() -> None:
     pairs = sums(options.sums, seed=0)
     learnt = len(pairs) - int(HELD_OUT * len(pairs))
     for part, some in (("train", pairs[:learnt]), ("test", pairs[learnt:])):
-        lines = "".join(f"{source}\t{target}\n" for source, target in some)
-        Path(options.logs, f"{part}.tsv").write_text(lines, encoding="utf-8")
+        write_pairs(Path(options.logs, f"{part}.tsv"), some)
     print_head("network", "sums right, in percent", "minutes")
     with side_by_side(measured, [(row, seed) for row in ROWS for seed in options.seeds], options) as results:
         for row in ROWS:

@@ -10,7 +10,7 @@ from the package's own `--corpus scan`: up to 22 actions to learn, more of them 
 import shlex
 from pathlib import Path
 
-from trainings import evaluated, mean_of, parser_of, print_head, print_row, side_by_side, trained
+from trainings import evaluated, mean_of, parser_of, print_head, print_row, side_by_side, trained, write_pairs
 
 from keras_seq2seq.data.scan import scan
 
@@ -59,8 +59,7 @@ def main() -> None:
     Path(options.logs).mkdir(parents=True, exist_ok=True)
     for split in options.splits:
         for part, pairs in commands(split, options.folder).items():
-            lines = "".join(f"{command}\t{actions}\n" for command, actions in pairs)
-            Path(options.logs, f"{split}_{part}.tsv").write_text(lines, encoding="utf-8")
+            write_pairs(Path(options.logs, f"{split}_{part}.tsv"), pairs)
     print_head("model", *(cell for split in options.splits for cell in (f"{split} split: right", "minutes")))
     jobs = [(row, split, seed) for row in options.rows for split in options.splits for seed in options.seeds]
     with side_by_side(measured, jobs, options) as results:

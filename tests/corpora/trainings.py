@@ -44,6 +44,11 @@ def trained(folder: Path, *options: str) -> float:
     return minutes_of(log.read_text(encoding="utf-8"))
 
 
+def write_pairs(path: Path, pairs: Iterable[tuple[str, str]]) -> None:
+    """Writes a file to train on: source, tab, target."""
+    path.write_text("".join(f"{source}\t{target}\n" for source, target in pairs), encoding="utf-8")
+
+
 def minutes_of(printed: str) -> float:
     """Returns the sum of the times of all epochs that a run has printed, in minutes."""
     times = [line.split()[-2] for line in printed.splitlines() if re.match(r" *\d+/\d+ ", line)]

@@ -22,6 +22,12 @@ def as_in_a_command():
         yield
 
 
+def in_another_thread(work):
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
 class Deaf(keras.callbacks.Callback):
     """Is interrupted after the third batch and catches what it should not, as some code of Keras 3 does."""
 
@@ -122,9 +128,7 @@ def test_only_the_main_thread_hears_ctrl_c():
             with uninterrupted():
                 done.append(signal.getsignal(signal.SIGINT))
 
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
+        in_another_thread(work)
     assert done == [handler]
 
 
@@ -165,9 +169,7 @@ def test_sigterm_is_an_exception_while_a_command_runs_and_in_its_main_thread_alo
             with terminable():
                 seen.append(signal.getsignal(signal.SIGTERM))
 
-        thread = threading.Thread(target=work)
-        thread.start()
-        thread.join()
+        in_another_thread(work)
         assert seen == [terminate, signal.SIG_DFL] and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGTERM, terminate)
