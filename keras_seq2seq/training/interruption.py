@@ -16,21 +16,36 @@ HANDLERS = (signal.default_int_handler, terminate)
 
 
 class Interruptible(keras.callbacks.Callback):
-    """Ends the training at the next batch if a signal came and its exception got lost; see `interruptible`."""
+    """Ends the training between two batches if a signal came and has not been heard yet; see `interruptible`."""
 
     stop: type[KeyboardInterrupt] | None = None
+    computing = False  # a batch
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        if self.stop:
-            raise self.stop
+        self.computing = True
+        self.end_if_stopped()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.computing = False
+        self.end_if_stopped()
 
     def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
         self.on_train_batch_begin(batch)
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.on_train_batch_end(batch)
+
+    def end_if_stopped(self) -> None:
+        if self.stop:
+            raise self.stop
 
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Interruptible]:
     """Gives a callback for `fit` and, for as long as it is used, makes sure that no Ctrl-C and no SIGTERM is lost.
+
+    While a batch is computed, a first signal waits for its end, and a second one does not: an exception that comes out
+    of the blue in the middle of TensorFlow's work can end the process by a crash.
 
     Keras 3 catches everything in a few places (where it turns logs into numbers, say), and there one in fifty is lost.
     Interrupted in C code, Python may raise another error in its place. While an object is being destroyed, it prints
@@ -39,8 +54,10 @@ def interruptible() -> Iterator[Interruptible]:
     callback = Interruptible()
 
     def note(number: int, _frame: Any) -> None:
+        waits = callback.computing and not callback.stop
         callback.stop = STOPS[signal.Signals(number)]
-        raise callback.stop
+        if not waits:
+            raise callback.stop
 
     before = {number: handler for number, handler in _handlers().items() if handler in HANDLERS}
     if not before:

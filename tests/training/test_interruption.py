@@ -7,7 +7,7 @@ import threading
 import pytest
 import toys
 
-from keras_seq2seq import keras, load
+from keras_seq2seq import Seq2Seq, keras, load
 from keras_seq2seq.model.saving import LAST_FILE, MODEL_FILE, save
 from keras_seq2seq.termination import Terminated, terminable, terminate
 from keras_seq2seq.training import callbacks
@@ -52,6 +52,27 @@ def test_a_lost_signal_ends_the_training_at_the_next_batch(number, raised):
     assert (deaf.batches, deaf.caught) == (3, raised)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert signal.getsignal(signal.SIGTERM) is terminate
+
+
+@pytest.mark.parametrize(("number", "raised"), SIGNALS)
+@pytest.mark.parametrize(("times", "done"), [(1, ["update", "signal", "update"]), (2, ["update", "signal"])])
+def test_a_signal_waits_for_the_end_of_an_update_and_a_second_one_does_not(monkeypatch, number, raised, times, done):
+    train_step, seen = Seq2Seq.train_step, []
+
+    def interrupted(model, data):
+        for _ in range(times if seen == ["update"] else 0):
+            signal.raise_signal(number)
+            seen[1:] = ["signal"]
+        logs = train_step(model, data)
+        seen.append("update")
+        return logs
+
+    monkeypatch.setattr(Seq2Seq, "train_step", interrupted)
+    model = toys.compiled_model()
+    model.run_eagerly = True
+    with pytest.raises(raised), interruptible() as ear:
+        model.fit(toys.dataset_of(toys.BATCHES), epochs=5, callbacks=[ear], verbose=0)
+    assert seen == done
 
 
 @pytest.mark.parametrize(("number", "raised"), SIGNALS)
