@@ -18,19 +18,27 @@ from trainings import evaluated, parser_of, print_head, print_row, side_by_side,
 ROWS = [
     "",
     "--layers 2",
+    "--layers 2 --no-residual",
     "--attention none",
     "--attention additive",
     "--no-bidirectional",
     "--cell simple_rnn",
     "--cell lstm",
-    "--embedding-stddev 0.05 --recurrent-initializer glorot_uniform",
+    "--embedding-stddev 0 --recurrent-initializer glorot_uniform",  # Keras's own
+    "--tie-embeddings",
     "--dropout 0",
+    "--recurrent-dropout 0.2",
     "--label-smoothing 0",
+    "--scheduled-sampling 0.3 --sampling-updates 500",
     "--average 0",
-    "--splices 5 --epochs 3",  # as many updates
-    "--config small --dropout 0 --epochs 40 --best val_exact_match",
+    "--learning-rate-schedule constant",
+    "--learning-rate-schedule constant --average 0",
+    "--learning-rate-schedule plateau",
+    "--clip-norm 0",
+    "--splices 5 --epochs 4",  # 1.2 times the updates
+    "--config small --epochs 40 --best val_exact_match",
 ]
-COMMON = "--layers 1 --splices 0 --dropout 0.5 --epochs 20"  # a quarter of the updates
+COMMON = "--layers 1 --splices 0 --epochs 20"  # half of the updates
 
 
 def wrong_words(row: str, language: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
