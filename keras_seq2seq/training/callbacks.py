@@ -146,14 +146,14 @@ class StopAtNaN(keras.callbacks.Callback):
         if math.isfinite(float(logs["loss"])):  # the mean of the epoch so far, which no later update mends
             return
         print()  # below the bar
-        kept = _kept(self.run, self.model.progress["epoch"])
+        saved = kept(self.run, self.model.progress["epoch"])
         raise InputError(
-            f"the loss is not finite at update {updates_of(self.model)}, and {kept}: train with a lower "
+            f"the loss is not finite at update {updates_of(self.model)}, and {saved}: train with a lower "
             "--learning-rate, or with --clip-norm 1"
         )
 
 
-def _kept(run: Path, epoch: int) -> str:
+def kept(run: Path, epoch: int) -> str:
     """Says which epoch a run's folder holds."""
     return f"epoch {epoch} is saved in {run}" if (run / LAST_FILE).exists() else "no epoch is saved"
 
@@ -188,7 +188,7 @@ class SaveEachEpoch(keras.callbacks.Callback):
                     save(self.model, self.run / MODEL_FILE)
             save(self.model, self.run / LAST_FILE)
         except OSError as error:
-            reason = f"epoch {epoch + 1} cannot be saved ({error.strerror or error}), and {_kept(self.run, epoch)}"
+            reason = f"epoch {epoch + 1} cannot be saved ({error.strerror or error}), and {kept(self.run, epoch)}"
             raise InputError(f"{self.run}: {reason}: make it writable, with room, then go on by --resume") from None
 
     def is_best(self, logs: dict[str, float]) -> bool:

@@ -34,6 +34,7 @@ from keras_seq2seq.training.callbacks import (
     JudgeAverages,
     SaveEachEpoch,
     StopAtNaN,
+    kept,
     refuse_weight_keepers,
     stopping_callbacks,
 )
@@ -166,8 +167,7 @@ def train(
                 )
     except KeyboardInterrupt:
         done = model.progress["epoch"]
-        saved = f"epoch {done} is saved in {run}; to go on: --run {run.name} --resume"
-        print(f"\nInterrupted: {saved if done else 'no epoch finished, nothing is saved'}")
+        print(f"\nInterrupted: {kept(run, done)}{f'; to go on: --run {run.name} --resume' if done else ''}")
         raise
 
     best = load(run / MODEL_FILE)

@@ -13,7 +13,7 @@ import shlex
 import statistics
 from pathlib import Path
 
-from trainings import evaluated, parser_of, print_head, print_row, side_by_side, trained
+from trainings import PRONUNCIATION, evaluated, parser_of, print_head, print_row, side_by_side, trained, words
 
 ROWS = [
     "",
@@ -43,15 +43,12 @@ COMMON = "--layers 1 --splices 0 --epochs 20"  # half of the updates
 
 def wrong_words(row: str, language: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
     """Trains one model; returns the shares of words wrong, in percent, and the minutes of its epochs."""
-
-    def file(split: str) -> str:
-        return str(Path(options.folder, f"{language}_{split}.tsv"))
-
+    files = words(options.folder, language)
     model = Path(options.logs, re.sub(r"\W+", "-", f"{language} {seed} {row}").strip("-"))
-    data = ["--data", file("train"), "--valid", file("dev"), "--source-tokens", "char", "--target-tokens", "space"]
+    data = ["--data", files["train"], "--valid", files["dev"], *PRONUNCIATION]
     changes = shlex.split(f"--tensorboard off --seed {seed} {options.common} {row}")
     minutes = trained(model, "--config", "base", *data, *changes)
-    asked = ["--data", file(options.split)]
+    asked = ["--data", files[options.split]]
     beam, greedy = (evaluated([model], *asked, *more)["word_error_rate"] for more in (["--beam", "5"], []))
     return {"beam": beam, "greedy": greedy, "minutes": minutes}
 

@@ -20,7 +20,7 @@ import unicodedata
 from collections import Counter
 from pathlib import Path
 
-from trainings import evaluated, parser_of, print_head, print_row, side_by_side, trained
+from trainings import PRONUNCIATION, evaluated, parser_of, print_head, print_row, side_by_side, trained, words
 
 # Words wrong on the test sets, in percent, of the task's LSTM, tuned for each language: Gorman et al., 2020, "The
 # SIGMORPHON 2020 Shared Task on Multilingual Grapheme-to-Phoneme Conversion", table 2.
@@ -33,9 +33,9 @@ SPLITS = ("train", "dev", "test")
 RARE = 5  # characters seen fewer times are learnt badly
 
 
-def words_of(path: Path) -> list[str]:
+def words_of(path: str) -> list[str]:
     """Returns the first column of a file."""
-    return [line.split("\t")[0] for line in path.read_text(encoding="utf-8").splitlines()]
+    return [line.split("\t")[0] for line in Path(path).read_text(encoding="utf-8").splitlines()]
 
 
 def normalization(train: list[str], dev: list[str]) -> str:
@@ -52,14 +52,11 @@ def normalization(train: list[str], dev: list[str]) -> str:
 
 def measured(language: str, options: argparse.Namespace) -> dict:
     """Trains a language's models; returns what was chosen, and the shares of words wrong, in percent."""
-
-    def file(split: str) -> Path:
-        return Path(options.folder, f"{language}_{split}.tsv")
-
-    form = normalization(words_of(file("train")), words_of(file("dev")))
-    data = ["--data", str(file("train")), "--valid", str(file("dev")), "--normalize", form]
+    files = words(options.folder, language)
+    form = normalization(words_of(files["train"]), words_of(files["dev"]))
+    data = ["--data", files["train"], "--valid", files["dev"], "--normalize", form]
     common = ["--config", "base", "--layers", "1", "--tensorboard", "off", *options.common.split()]
-    common += ["--source-tokens", "char", "--target-tokens", "space", *data]
+    common += [*PRONUNCIATION, *data]
     minutes = []
 
     def model_of(candidate: str, seed: int) -> Path:
@@ -68,7 +65,7 @@ def measured(language: str, options: argparse.Namespace) -> dict:
         return folder
 
     def wrong(models: list[Path], split: str) -> float:
-        return evaluated(models, "--beam", "5", "--data", str(file(split)))["word_error_rate"]
+        return evaluated(models, "--beam", "5", "--data", files[split])["word_error_rate"]
 
     dev = {candidate: wrong([model_of(candidate, options.seeds[0])], "dev") for candidate in CANDIDATES}
     chosen = min(dev, key=dev.__getitem__)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+PRONUNCIATION = ("--source-tokens", "char", "--target-tokens", "space")  # letters, and phones between blanks
 
 
 def run(*arguments: str) -> str:
@@ -42,6 +43,11 @@ def trained(folder: Path, *options: str) -> float:
     with open(log, "a", encoding="utf-8") as printed:
         printed.write(run(str(ROOT / "train.py"), *options, *place))
     return minutes_of(log.read_text(encoding="utf-8"))
+
+
+def words(folder: str, language: str) -> dict[str, str]:
+    """Returns SIGMORPHON's files of a language by what they are for: `"train"`, `"dev"`, `"test"`."""
+    return {split: str(Path(folder, f"{language}_{split}.tsv")) for split in ("train", "dev", "test")}
 
 
 def write_pairs(path: Path, pairs: Iterable[tuple[str, str]]) -> None:

@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from trainings import evaluated, mean_of, parser_of, print_head, print_row, side_by_side, trained
+from trainings import PRONUNCIATION, evaluated, mean_of, parser_of, print_head, print_row, side_by_side, trained, words
 
 MODEL = {
     "class_path": "yoyodyne.models.SoftAttentionLSTMModel",
@@ -51,7 +51,7 @@ def theirs(language: str, seed: int, seconds: float, options: argparse.Namespace
     """Trains yoyodyne's model for so many seconds; returns its words wrong, in percent, and the seconds it took."""
     folder = Path(options.logs, f"yoyodyne-{language}-{seed}").resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    train, dev, test = (str(Path(options.folder, f"{language}_{split}.tsv")) for split in ("train", "dev", "test"))
+    train, dev, test = words(options.folder, language).values()
     data = {"model_dir": str(folder), "source_sep": "", "target_sep": " "}
     config = {
         "seed_everything": seed,
@@ -83,10 +83,10 @@ def theirs(language: str, seed: int, seconds: float, options: argparse.Namespace
 
 def measured(language: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
     """Trains both; returns words wrong, in percent, and seconds of training, of each."""
-    train, dev, test = (str(Path(options.folder, f"{language}_{split}.tsv")) for split in ("train", "dev", "test"))
+    train, dev, test = words(options.folder, language).values()
     model = Path(options.logs, f"{language}-{seed}")
     chosen = ["--config", "base", "--layers", "1", "--seed", str(seed), "--tensorboard", "off"]
-    chosen += ["--source-tokens", "char", "--target-tokens", "space", "--data", train, "--valid", dev]
+    chosen += [*PRONUNCIATION, "--data", train, "--valid", dev]
     seconds = 60 * trained(model, *chosen, *options.common.split())
     wrong = evaluated([model], "--data", test)["word_error_rate"]
     their_wrong, their_seconds = theirs(language, seed, max(seconds, 1), options)

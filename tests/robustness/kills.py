@@ -30,9 +30,6 @@ import toys  # noqa: E402
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator  # noqa: E402
 
 EPOCHS = 20
-OPTIONS = f"--deterministic --epochs {EPOCHS} --source-tokens char --target-tokens space --units 24 --embedding-dim 8"
-OPTIONS += " --batch-size 16 --inspect 0 --dropout 0.2 --recurrent-dropout 0.1 --average 0.9 --scheduled-sampling 0.5"
-OPTIONS += " --sampling-updates 100 --learning-rate-schedule plateau --plateau-patience 1 --early-stopping val_loss:50"
 STOPPED = {  # how a process ends that hears a signal
     "TERM": (143, "error: stopped by SIGTERM"),
     "INT": (130, "error: stopped by Ctrl-C"),
@@ -45,11 +42,12 @@ def start(folder: Path, run: str) -> subprocess.Popen:
     if name.exists() and not (name / "last.keras").exists():
         shutil.rmtree(name)  # as the message says: no epoch was finished
     data = ["--data", str(folder / "train.tsv"), "--valid", str(folder / "valid.tsv"), "--logs", str(place)]
+    options = ["--run", run, "--epochs", str(EPOCHS), *toys.RESUMED.split()]
     more = ["--resume"] if name.exists() else []
-    environment = toys.environment()
+    environment = {**toys.environment(), "PYTHONFAULTHANDLER": "1"}  # which shows where a crash was
     del environment["TF_CPP_MIN_LOG_LEVEL"]  # the command silences TensorFlow by itself
     return subprocess.Popen(
-        [sys.executable, str(toys.ROOT / "train.py"), *data, "--run", run, *OPTIONS.split(), *more],
+        [sys.executable, str(toys.ROOT / "train.py"), *data, *options, *more],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

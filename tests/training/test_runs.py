@@ -34,11 +34,7 @@ def slow_cell_2(units):
 
 TRAIN = toys.ROOT / "train.py"
 EPOCHS = 9
-OPTIONS = ["--deterministic", "--epochs", str(EPOCHS), "--source-tokens", "char", "--target-tokens", "space"]
-OPTIONS += ["--units", "24", "--embedding-dim", "8", "--batch-size", "16", "--inspect", "0"]
-OPTIONS += ["--dropout", "0.2", "--recurrent-dropout", "0.1", "--average", "0.9"]
-OPTIONS += ["--scheduled-sampling", "0.5", "--sampling-updates", "100"]
-OPTIONS += ["--learning-rate-schedule", "plateau", "--plateau-patience", "1", "--early-stopping", "val_loss:50"]
+OPTIONS = [*toys.RESUMED.split(), "--epochs", str(EPOCHS)]
 
 
 @pytest.fixture(scope="module")
