@@ -13,9 +13,9 @@ from keras_seq2seq import keras_version
 PROGRAMS = [
     *("benchmarks/predict", "benchmarks/recurrence", "benchmarks/scale", "benchmarks/tensorboard_cost"),
     *("benchmarks/torch_attention", "benchmarks/training"),
-    *("corpora/ablation", "corpora/addition", "corpora/addition_example", "corpora/cmudict", "corpora/multi30k"),
-    *("corpora/notebook", "corpora/scan", "corpora/sigmorphon", "corpora/yoyodyne"),
-    *("robustness/endurance", "robustness/kills"),
+    *("corpora/ablation", "corpora/addition", "corpora/addition_example", "corpora/cmudict", "corpora/english_verbs"),
+    *("corpora/multi30k", "corpora/notebook", "corpora/scan", "corpora/sigmorphon", "corpora/yoyodyne"),
+    *("robustness/endurance", "robustness/kills", "robustness/mutations"),
 ]
 NUMBER = r"-?\d+(?:\.\d+)?"
 
@@ -213,14 +213,35 @@ else:
 """
 
 
-@pytest.mark.slow  # half a minute, in processes of their own
-def test_the_peer_for_words(run, words):
+@pytest.mark.slow  # a minute, in processes of their own
+@pytest.mark.parametrize("features", [False, True])
+def test_the_peer_for_words(run, words, features):
     (words / "peer").write_text(PEER, encoding="utf-8")
     (words / "peer").chmod(0o755)
     tiny = "--units 4 --embedding-dim 4 --splices 0 --epochs 1 --updates-per-epoch 1"
     ask = ["--yoyodyne", words / "peer", "--languages", "toy", "--seeds", 0, "--common", tiny, "--logs", words / "logs"]
+    if features:
+        for file in words.glob("toy_*.tsv"):
+            lines = file.read_text(encoding="utf-8").splitlines()
+            file.write_text("".join(f"{line}\tV;PST\n" for line in lines), encoding="utf-8")
+        ask.append("--features")
     row = run("corpora/yoyodyne", words, *ask).splitlines()[2]
     assert re.fullmatch(rf"\| toy \| {NUMBER} \| {NUMBER} \| 33\.3 \| {NUMBER} \|", row)  # 3 of 9
+    if features:
+        pairs = (words / "logs" / "toy_test.tsv").read_text(encoding="utf-8")
+        assert pairs.startswith("x x [V] [PST]\tX _ X\nx y [V] [PST]\tX _ Y\n")
+
+
+def test_forms_of_english_verbs(run, tmp_path):
+    pytest.importorskip("lemminflect")
+    run("corpora/english_verbs", tmp_path)
+    rows = [
+        line.split("\t")
+        for split in ("train", "dev", "test")
+        for line in (tmp_path / f"vrb_{split}.tsv").read_text(encoding="utf-8").splitlines()
+    ]
+    assert len(rows) == len({tuple(row) for row in rows}) == 3000
+    assert ["winch", "winches", "V;3;SG;PRS"] in rows
 
 
 def test_what_the_table_of_all_languages_finds_out_by_itself(monkeypatch):

@@ -7,6 +7,9 @@ environment of its own (`pip install yoyodyne`). Ours trains first. The other on
 one, and as much time as ours took, with the sizes of its own `configs/soft_attention_lstm.yaml`
 (https://github.com/CUNY-CL/yoyodyne); it keeps the epoch with the best accuracy on the development words, as ours does.
 Counted are the test words that are wrong, decoded greedily by both.
+
+With `--features` the files have lemma, form and features such as `V;PST`, as `english_verbs.py` writes them. Ours reads
+the features as marked tokens behind the letters, and learns without splices; yoyodyne has a column for them.
 """
 
 import argparse
@@ -17,7 +20,18 @@ import sys
 import time
 from pathlib import Path
 
-from trainings import PRONUNCIATION, evaluated, mean_of, parser_of, print_head, print_row, side_by_side, trained, words
+from trainings import (
+    PRONUNCIATION,
+    evaluated,
+    mean_of,
+    parser_of,
+    print_head,
+    print_row,
+    side_by_side,
+    trained,
+    words,
+    write_pairs,
+)
 
 MODEL = {
     "class_path": "yoyodyne.models.SoftAttentionLSTMModel",
@@ -52,7 +66,9 @@ def theirs(language: str, seed: int, seconds: float, options: argparse.Namespace
     folder = Path(options.logs, f"yoyodyne-{language}-{seed}").resolve()
     folder.mkdir(parents=True, exist_ok=True)
     train, dev, test = words(options.folder, language).values()
-    data = {"model_dir": str(folder), "source_sep": "", "target_sep": " "}
+    data = {"model_dir": str(folder), "source_sep": "", "target_sep": "" if options.features else " "}
+    if options.features:
+        data |= {"features_col": 3, "features_sep": ";"}
     config = {
         "seed_everything": seed,
         "trainer": {
@@ -63,7 +79,7 @@ def theirs(language: str, seed: int, seconds: float, options: argparse.Namespace
             "enable_progress_bar": False,
             "logger": {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": str(folder)}},
         },
-        "model": MODEL,
+        "model": {**MODEL, "init_args": {**MODEL["init_args"], "features_encoder": options.features}},
         "data": {**data, "train": train, "val": dev},
         "checkpoint": {"dirpath": str(folder), "filename": "best", "monitor": "val_accuracy", "mode": "max"},
     }
@@ -81,12 +97,29 @@ def theirs(language: str, seed: int, seconds: float, options: argparse.Namespace
     return 100 * wrong / len(right), took
 
 
+def marked(file: Path, folder: Path) -> str:
+    """Writes lemma and features as one source into a file of pairs of the same name; returns its path."""
+    pairs = []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        lemma, form, features = line.split("\t")
+        letters, form = (text.replace(" ", "_") for text in (lemma, form))
+        pairs.append((" ".join([*letters, *(f"[{feature}]" for feature in features.split(";"))]), " ".join(form)))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_pairs(folder / file.name, pairs)
+    return str(folder / file.name)
+
+
 def measured(language: str, seed: int, options: argparse.Namespace) -> dict[str, float]:
     """Trains both; returns words wrong, in percent, and seconds of training, of each."""
-    train, dev, test = words(options.folder, language).values()
     model = Path(options.logs, f"{language}-{seed}")
     chosen = ["--config", "base", "--layers", "1", "--seed", str(seed), "--tensorboard", "off"]
-    chosen += [*PRONUNCIATION, "--data", train, "--valid", dev]
+    if options.features:
+        train, dev, test = (marked(Path(file), Path(options.logs)) for file in words(options.folder, language).values())
+        chosen += ["--source-tokens", "space", "--target-tokens", "space", "--splices", "0", "--epochs", "40"]
+    else:
+        train, dev, test = words(options.folder, language).values()
+        chosen += PRONUNCIATION
+    chosen += ["--data", train, "--valid", dev]
     seconds = 60 * trained(model, *chosen, *options.common.split())
     wrong = evaluated([model], "--data", test)["word_error_rate"]
     their_wrong, their_seconds = theirs(language, seed, max(seconds, 1), options)
@@ -97,6 +130,7 @@ def main() -> None:
     parser = parser_of(__doc__, [0, 1, 2], "logs/yoyodyne")
     parser.add_argument("folder", help="the task's files")
     parser.add_argument("--yoyodyne", required=True, help="the program")
+    parser.add_argument("--features", action="store_true", help="the files have a column of features")
     parser.add_argument("--languages", nargs="+", default=["hun", "ice"])
     options = parser.parse_args()
     columns = ("ours", "seconds", "yoyodyne", "its seconds")
