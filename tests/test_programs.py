@@ -156,6 +156,12 @@ def test_the_table_of_all_languages(run, tmp_path):
     assert run("corpora/sigmorphon", tmp_path, *ask) == printed
 
 
+def test_a_language_that_is_not_there(run, words, capsys):
+    with pytest.raises(SystemExit):
+        run("corpora/sigmorphon", words, "--languages", "toy", "dut")
+    assert f"{words} has no files of dut, such as hun_train.tsv" in capsys.readouterr().err
+
+
 @pytest.mark.slow  # half a minute, in processes of their own
 def test_addition(run, tmp_path):
     tiny = "--units 4 --embedding-dim 4 --updates-per-epoch 1"

@@ -88,9 +88,11 @@ def main() -> None:
     parser.add_argument("--languages", nargs="+", help="default: all that have their three files there")
     options = parser.parse_args()
     found = {split: {path.name[:3] for path in Path(options.folder).glob(f"???_{split}.tsv")} for split in SPLITS}
-    languages = options.languages or sorted(set.intersection(*found.values()))
-    if not languages:
-        parser.error(f"{options.folder} has no language's files, such as hun_train.tsv, hun_dev.tsv and hun_test.tsv")
+    complete = set.intersection(*found.values())
+    languages = options.languages or sorted(complete)
+    if not languages or not complete.issuperset(languages):
+        missing = ", ".join(sorted(set(languages) - complete)) or "any language"
+        parser.error(f"{options.folder} has no files of {missing}, such as hun_train.tsv, hun_dev.tsv and hun_test.tsv")
     head = ("language", "read", "dev: splices, none", "test", "mean", "task's LSTM", "ensemble", "minutes of both")
     print_head(*head)
     with side_by_side(measured, [(language,) for language in languages], options) as results:
