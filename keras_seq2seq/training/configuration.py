@@ -119,7 +119,7 @@ class Configuration:
     epochs: int = _option(10, "epochs to train", least=1)
     updates_per_epoch: int = _option(10, "updates in an epoch; 0: one pass over the training pairs", least=0)
     batch_size: int = _option(2, "pairs in a batch", least=1)
-    length_buckets: int = _option(1, "sort the pairs into this many groups of similar length", least=1)
+    length_buckets: int = _option(1, "sort the pairs into this many groups of similar length", least=1, most=1000)
     learning_rate: float = _option(1e-3, "Adam's learning rate", least=0)
     adam_epsilon: float = _option(1e-7, "Adam's epsilon", least=0)
     clip_norm: float = _option(0.0, "scale gradients down to this global norm; 0: never", least=0)
@@ -167,7 +167,7 @@ class Configuration:
                 raise InputError(f"{flag} is {value!r}; choose one of: {', '.join(choices)}")
             if least is not None and not least <= value < float("inf"):
                 raise InputError(f"{flag} is {value}; it must be a finite number, {least:g} or more")
-            if isinstance(value, int) and value > field.metadata["most"]:
+            if least is not None and value > field.metadata["most"]:
                 raise InputError(f"{flag} is {value}; it must be at most {field.metadata['most']}")
         for name in FILES:
             if getattr(self, name) is not None:

@@ -23,6 +23,7 @@ from keras_seq2seq.training import loop
 from keras_seq2seq.training.configuration import flag_of
 from keras_seq2seq.training.configuration_files import read_configuration
 
+NUMBERS = [field for field in dataclasses.fields(Configuration) if field.metadata["least"] is not None]
 FIELDS = [field.name for field in dataclasses.fields(Configuration)]
 # What a line, a word or a number may be made of where somebody was careless, and what is rarer than that.
 PARTS = some.sampled_from(
@@ -141,3 +142,20 @@ def test_a_command_line(arguments):
         patch.setattr(loop, "train", lambda *_: None)
         code = run_command(train, arguments)
     assert (code == 0 and not errors.getvalue()) or (code == 2 and re.fullmatch(r"error: [^\n]+\n", errors.getvalue()))
+
+
+@pytest.mark.slow  # a quarter of an hour
+@pytest.mark.parametrize("field", NUMBERS, ids=lambda field: field.name)
+def test_an_option_at_its_ends(field, tmp_path):
+    least, most = field.metadata["least"], field.metadata["most"]
+    if field.name in ("epochs", "updates_per_epoch"):
+        most = 3  # of work there is no end
+    for number, value in enumerate([least, most, most + 1, *([1e-300] if isinstance(field.default, float) else [])]):
+        errors = io.StringIO()
+        tiny = ["--epochs", "1", "--updates-per-epoch", "2", "--inspect", "0", "--tensorboard", "off"]
+        place = ["--logs", str(tmp_path), "--run", str(number)]
+        with redirect_stdout(io.StringIO()), redirect_stderr(errors):
+            code = run_command(train, [*tiny, *place, flag_of(field.name), str(value)])
+        assert (code, errors.getvalue()) == (0, "") or (
+            code == 2 and re.fullmatch(r"error: [^\n]+\n", errors.getvalue())
+        )
