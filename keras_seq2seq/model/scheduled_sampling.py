@@ -55,7 +55,7 @@ def mix_in_own_tokens(
         return time + 1, token, state, read.write(time, token)
 
     times = tf.shape(true_tokens)[0]
-    read = tf.TensorArray(target_input.dtype, size=times, element_shape=[None], clear_after_read=False)
+    read = tf.TensorArray(target_input.dtype, size=times, element_shape=[None])
     read = read.write(0, true_tokens[0])
     loop = (tf.constant(1), true_tokens[0], list(state), read)
     *_, read = tf.while_loop(lambda time, *_: time < times, generate_one, loop)
