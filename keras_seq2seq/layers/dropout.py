@@ -40,10 +40,11 @@ class Dropout(keras.layers.Layer):
         if not training:
             return inputs
         self.next_draw()
-        return inputs * self.mask(tf.shape(inputs), inputs.dtype)
+        kept = tf.cast(self.uniform(tf.shape(inputs)) >= self.rate, inputs.dtype)
+        return inputs * (kept / tf.cast(1.0 - self.rate, inputs.dtype))
 
     def next_draw(self) -> None:
-        """Makes `mask` another one from now on."""
+        """Makes `uniform` other numbers from now on."""
         self.draws.assign_add(1)
 
     def uniform(self, shape: tf.Tensor) -> tf.Tensor:
@@ -53,41 +54,5 @@ class Dropout(keras.layers.Layer):
         count = tf.cast(tf.convert_to_tensor(self.draws), tf.int64) * 4096 + replica
         return tf.random.stateless_uniform(shape, tf.stack([tf.constant(self.seed, tf.int64), count]))
 
-    def mask(self, shape: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-        """Returns the present mask: 0 or `1 / (1 - rate)`."""
-        return tf.cast(self.uniform(shape) >= self.rate, dtype) / tf.cast(1.0 - self.rate, dtype)
-
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed, "stream": self.stream}
-
-
-class DropoutCell(keras.layers.Layer):
-    """A cell whose hidden state is dropped out on its way to the next step, by one mask for all steps.
-
-    See Gal and Ghahramani, 2016: noise that changes at every step would keep the state from remembering.
-
-    Args:
-        cell: any RNN cell; the first part of its state is the hidden one.
-        dropout: draws the mask; `dropout.next_draw()` belongs before every sequence.
-    """
-
-    def __init__(self, cell: keras.layers.Layer, dropout: Dropout, **options: Any) -> None:
-        super().__init__(**options)
-        self.cell = cell
-        self.dropout = dropout
-        self.state_size = cell.state_size
-        self.output_size = getattr(cell, "output_size", tf.nest.flatten(cell.state_size)[0])
-        if hasattr(cell, "get_initial_state"):
-            self.get_initial_state = cell.get_initial_state
-
-    def build(self, input_shape: Any) -> None:
-        if not self.cell.built:
-            self.cell.build(input_shape)
-        self.built = True
-
-    def call(self, inputs: tf.Tensor, states: Any, training: bool = False) -> tuple[tf.Tensor, Any]:
-        if training:
-            hidden, *rest = tf.nest.flatten(states)
-            hidden *= self.dropout.mask(tf.shape(hidden), hidden.dtype)
-            states = tf.nest.pack_sequence_as(states, [hidden, *rest])
-        return self.cell(inputs, states, training=training)

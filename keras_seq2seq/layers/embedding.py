@@ -9,10 +9,9 @@ from keras_seq2seq.errors import LARGEST, InputError
 from keras_seq2seq.keras_version import SameOnBothKeras, keras
 from keras_seq2seq.layers.dropout import Dropout
 from keras_seq2seq.layers.recurrence import SMALL_TABLE, Embedded
-from keras_seq2seq.layers.recurrent import CellChoice, describe_cell, make_cell, make_rnn
+from keras_seq2seq.layers.recurrent import CellChoice, describe_cell, make_cell
 
 SIZES = ("vocabulary_size", "embedding_dim", "units", "num_layers")
-SHARES = ("dropout", "recurrent_dropout")
 
 
 def layer_name(part: str, number: int) -> str:
@@ -35,14 +34,13 @@ class RecurrentHalf(SameOnBothKeras, keras.Model):
         num_layers: recurrent layers, one on top of the other.
         residual: add its input to a layer's output, from the second layer up.
         dropout: share of the embeddings and of the layers' outputs that is dropped out in training.
-        recurrent_dropout: share of the state that is, the same at every step.
         embedding_stddev: standard deviation of the embeddings at the start; 0: Glorot-uniform, as in the notebook.
         recurrent_initializer: start of the recurrent kernels of cells by name.
         trainable_embedding: whether to train the embedding.
         seed: of the dropouts.
 
     Raises:
-        InputError: a size is no whole number of 1 or more, or a share is not from 0 to below 1.
+        InputError: a size is no whole number of 1 or more, or dropout is not from 0 to below 1.
         ValueError: a cell of one's own is not registered with Keras.
     """
 
@@ -58,7 +56,6 @@ class RecurrentHalf(SameOnBothKeras, keras.Model):
         num_layers: int = 1,
         residual: bool = False,
         dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
         embedding_stddev: float = 0.3,
         recurrent_initializer: str = "orthogonal",
         trainable_embedding: bool = True,
@@ -69,9 +66,8 @@ class RecurrentHalf(SameOnBothKeras, keras.Model):
         for name in SIZES:
             if not isinstance(arguments[name], int) or not 1 <= arguments[name] <= LARGEST:
                 raise InputError(f"{name} is {arguments[name]!r}; it must be a whole number from 1 to {LARGEST}")
-        for name in SHARES:
-            if not isinstance(arguments[name], int | float) or not 0 <= arguments[name] < 1:
-                raise InputError(f"{name} is {arguments[name]!r}; it must be a number from 0 to below 1")
+        if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+            raise InputError(f"dropout is {dropout!r}; it must be a number from 0 to below 1")
         super().__init__(**options)
         # In a plain object, where Keras does not look for layers to save.
         self.arguments = types.SimpleNamespace(**{**arguments, "cell": describe_cell(cell)})
@@ -92,10 +88,10 @@ class RecurrentHalf(SameOnBothKeras, keras.Model):
         return keras.layers.Embedding(own.vocabulary_size, own.embedding_dim, **options)
 
     def own_rnn(self, part: str, number: int) -> keras.layers.RNN:
-        """Makes a recurrent layer and keeps it under its `layer_name`."""
+        """Makes a recurrent layer, whose outputs at padding are zero, and keeps it under its `layer_name`."""
         own = self.arguments
         cell = make_cell(own.cell, own.units, own.recurrent_initializer)
-        rnn = make_rnn(cell, own.recurrent_dropout, own.seed, layer_name(f"{self.side}/{part}", number))
+        rnn = keras.layers.RNN(cell, return_sequences=True, return_state=True, zero_output_for_mask=True)
         setattr(self, layer_name(part, number), rnn)
         return rnn
 

@@ -75,7 +75,7 @@ def is_stock(cell: Any) -> bool:
 
 
 def run(
-    cell: Any, inputs: tf.Tensor | Embedded, mask: tf.Tensor, state: list[tf.Tensor] | None, drop_out: tf.Tensor | None
+    cell: Any, inputs: tf.Tensor | Embedded, mask: tf.Tensor, state: list[tf.Tensor] | None
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """Runs a cell over time.
 
@@ -84,7 +84,6 @@ def run(
         inputs: `(batch, time, size)`.
         mask: `(batch, time)` bool: true at tokens, all of them on the left.
         state: a flat list of `(batch, units)`; None for zeros.
-        drop_out: `(batch, units)`, what the hidden state is multiplied by on its way to the next step; None for 1.
 
     Returns:
         outputs `(batch, time, units)`, zero at padding, and the final state.
@@ -94,14 +93,7 @@ def run(
     if state is None:
         state = [tf.zeros([batch, size], dtype) for size in tf.nest.flatten(cell.state_size)]
     state = [tf.cast(part, dtype) for part in state]
-    step = _step_of(cell, dtype)
-
-    def one(inputs: tf.Tensor, state: list[tf.Tensor]) -> list[tf.Tensor]:
-        if drop_out is not None:
-            state = [state[0] * tf.cast(drop_out, dtype), *state[1:]]
-        return step(inputs, state)
-
-    history = _over_time(one, projected, state)
+    history = _over_time(_step_of(cell, dtype), projected, state)
     lengths = tf.math.count_nonzero(mask, axis=1, dtype=tf.int32)
     last = tf.stack([lengths, tf.range(batch)], axis=1)  # 0 is the state before the first step
     final = [

@@ -8,7 +8,6 @@ import tensorflow as tf
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras, require_same_keras
 from keras_seq2seq.layers import recurrence
-from keras_seq2seq.layers.dropout import Dropout, DropoutCell
 from keras_seq2seq.layers.recurrence import Embedded
 from keras_seq2seq.serialization import build, describe
 
@@ -38,20 +37,6 @@ def make_cell(described: Any, units: int, recurrent_initializer: str) -> keras.l
         cell = cell(units)
     require_same_keras(cell, "cell")
     return cell
-
-
-def make_rnn(cell: keras.layers.Layer, recurrent_dropout: float, seed: int, stream: str) -> keras.layers.RNN:
-    """Makes a recurrent layer; its outputs at padding are zero, as in TensorFlow 1's `dynamic_rnn`.
-
-    Args:
-        cell: what it repeats over time.
-        recurrent_dropout: share of the state that is dropped out in training, the same at every step.
-        seed: of the dropout.
-        stream: a name that no other layer of the model has.
-    """
-    if recurrent_dropout:
-        cell = DropoutCell(cell, Dropout(recurrent_dropout, seed, f"{stream}/recurrent"))
-    return keras.layers.RNN(cell, return_sequences=True, return_state=True, zero_output_for_mask=True)
 
 
 def describe_cell(cell: CellChoice) -> Any:
@@ -90,7 +75,7 @@ def forget_dropout_masks(cell: keras.layers.Layer) -> None:
 def run_once(
     rnn: keras.layers.RNN, inputs: tf.Tensor | Embedded, state: list[tf.Tensor]
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Runs a layer of `make_rnn` for one step, as in decoding.
+    """Runs a recurrent layer for one step, as in decoding.
 
     Args:
         rnn: the layer.
@@ -100,20 +85,19 @@ def run_once(
     Returns:
         outputs `(batch, 1, units)` and the next state, a flat list.
     """
-    cell = rnn.cell.cell if isinstance(rnn.cell, DropoutCell) else rnn.cell
-    if recurrence.is_stock(cell):
-        output, state = recurrence.run_once(cell, inputs, state)
+    if recurrence.is_stock(rnn.cell):
+        output, state = recurrence.run_once(rnn.cell, inputs, state)
     else:
-        forget_dropout_masks(cell)
+        forget_dropout_masks(rnn.cell)
         inputs = inputs.looked_up() if isinstance(inputs, Embedded) else inputs
-        output, state = cell(inputs[:, 0], structured(state, cell), training=False)
+        output, state = rnn.cell(inputs[:, 0], structured(state, rnn.cell), training=False)
     return output[:, None], list(tf.nest.flatten(state))
 
 
 def run_over_time(
     rnn: keras.layers.RNN, inputs: tf.Tensor | Embedded, mask: tf.Tensor, state: list[tf.Tensor] | None, training: bool
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Runs a layer of `make_rnn` over `(batch, time, size)`, in its states' own order, whatever the Keras.
+    """Runs a recurrent layer over `(batch, time, size)`, in its states' own order, whatever the Keras.
 
     Keras's own cells run in the loop of `recurrence`, any other in that of `keras.layers.RNN`.
 
@@ -123,15 +107,9 @@ def run_over_time(
     Raises:
         ValueError: the cell adds to the loss, in training.
     """
-    dropout = rnn.cell.dropout if isinstance(rnn.cell, DropoutCell) else None
-    if training and dropout:
-        dropout.next_draw()
-    cell = rnn.cell.cell if dropout else rnn.cell
-    if recurrence.is_stock(cell):
+    if recurrence.is_stock(rnn.cell):
         with tf.name_scope(rnn.name):  # where a graph shows it
-            shape = tf.stack([tf.shape(mask)[0], cell.units])
-            kept = dropout.mask(shape, cell.compute_dtype) if training and dropout else None
-            return recurrence.run(cell, inputs, mask, state, kept)
+            return recurrence.run(rnn.cell, inputs, mask, state)
     if isinstance(inputs, Embedded):
         inputs = inputs.looked_up()
     forget_dropout_masks(rnn.cell)

@@ -28,7 +28,7 @@ SHARE = 2 / 3  # of the epochs that learn splices too; the last ones learn the g
 # 610 (SimpleRNN) were measured on two CPU cores, with 256 units; see the results page.
 PAYS_BACK = 600
 BOTH_HALVES = (
-    *("embedding_dim", "units", "residual", "dropout", "recurrent_dropout", "embedding_stddev"),
+    *("embedding_dim", "units", "residual", "dropout", "embedding_stddev"),
     *("recurrent_initializer", "seed"),
 )
 
@@ -158,7 +158,7 @@ def decide_xla(config: Configuration, examples: Examples, updates: int, own_part
     """
     # On a CPU, XLA draws the random numbers of a dropout so slowly that nothing is won.
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    unfit = own_parts or replicas > 1 or config.deterministic or config.dropout or config.recurrent_dropout
+    unfit = own_parts or replicas > 1 or config.deterministic or config.dropout
     if config.jit_compile == "off" or (config.jit_compile == "auto" and unfit):
         return False
     shapes = np.unique(make_layout(examples, config.batch_size, config.length_buckets).shapes, axis=0)

@@ -14,7 +14,7 @@ from keras_seq2seq.errors import LARGEST, InputError, is_utf8, suggest
 SCORES = ("val_bleu", "val_chrf")  # which are computed where they are asked for
 METRICS = ("val_loss", "val_token_accuracy", "val_exact_match", *SCORES, "loss", "token_accuracy")
 FILES = ("data", "valid")  # a file of pairs, or two parallel ones
-SHARES = ("valid_share", "dropout", "recurrent_dropout", "label_smoothing", "average")
+SHARES = ("valid_share", "dropout", "label_smoothing", "average")
 CELLS = ("simple_rnn", "gru", "lstm")
 ATTENTIONS = ("none", "additive", "dot")
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -130,7 +130,6 @@ class Configuration:
     )
     plateau_patience: int = _option(3, "with plateau: epochs without a better value before halving", least=1)
     dropout: float = _option(0.0, "share of embeddings and layer outputs dropped out in training", least=0)
-    recurrent_dropout: float = _option(0.0, "share of the state dropped out, the same at every step", least=0)
     label_smoothing: float = _option(0.0, "share of each label that is spread over all tokens", least=0)
     scheduled_sampling: float = _option(0.0, "share of the model's own tokens that the decoder reads", least=0)
     sampling_updates: int = _option(0, "updates in which that share rises from 0; 0: at once", least=0)

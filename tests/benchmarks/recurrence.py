@@ -27,7 +27,7 @@ def ways(name, options):
     cell.build((None, options.embedding))
     by_keras = keras.layers.RNN(getattr(keras.layers, CELLS[name] + "Cell")(options.units), return_sequences=True)
     fused = getattr(keras.layers, CELLS[name])(options.units, return_sequences=True)
-    own = (lambda inputs, mask: recurrence.run(cell, inputs, mask, None, None)[0], cell)
+    own = (lambda inputs, mask: recurrence.run(cell, inputs, mask, None)[0], cell)
     return {
         "own loop": (*own, {}),
         "own, unrolled": (*own, {"fixed": True}),

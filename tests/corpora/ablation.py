@@ -27,7 +27,6 @@ ROWS = [
     "--embedding-stddev 0 --recurrent-initializer glorot_uniform",  # Keras's own
     "--tie-embeddings",
     "--dropout 0",
-    "--recurrent-dropout 0.2",
     "--label-smoothing 0",
     "--scheduled-sampling 0.3 --sampling-updates 500",
     "--average 0",

@@ -94,7 +94,7 @@ def test_it_comes_back_from_its_configuration(encoder):
         ({"units": LARGEST + 1}, f"units is {LARGEST + 1}; it must be a whole number from 1 to {LARGEST}"),
         ({"num_layers": "two"}, f"num_layers is 'two'; it must be a whole number from 1 to {LARGEST}"),
         ({"dropout": 1.0}, "dropout is 1.0; it must be a number from 0 to below 1"),
-        ({"recurrent_dropout": -0.1}, "recurrent_dropout is -0.1; it must be a number from 0 to below 1"),
+        ({"dropout": -0.1}, "dropout is -0.1; it must be a number from 0 to below 1"),
         ({"cell": "rnn"}, "the cell is 'rnn'; choose one of: simple_rnn, gru, lstm, or give a cell"),
     ],
 )

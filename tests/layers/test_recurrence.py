@@ -48,7 +48,7 @@ def by_keras(rnn, table, state):
 def ours(rnn, table, state, ids, embedded):
     def run(table, state):
         inputs = Embedded(table, ids)
-        return recurrence.run(rnn.cell, inputs if embedded else inputs.looked_up(), ids != 0, list(state), None)
+        return recurrence.run(rnn.cell, inputs if embedded else inputs.looked_up(), ids != 0, list(state))
 
     return results_and_gradients(run, rnn, table, state)
 
@@ -71,7 +71,7 @@ def test_a_long_text_keeps_the_loop_though_its_length_is_known(monkeypatch):
     rnn, table, state = made("GRUCell", "float64")
 
     def operations():
-        known = tf.function(lambda ids: recurrence.run(rnn.cell, Embedded(table, ids), ids != 0, state, None))
+        known = tf.function(lambda ids: recurrence.run(rnn.cell, Embedded(table, ids), ids != 0, state))
         graph = known.get_concrete_function(tf.TensorSpec(IDS.shape, tf.int32)).graph
         return [operation.type for operation in graph.get_operations()]
 
@@ -94,7 +94,7 @@ def test_one_step_is_that_of_the_cell(name):
 def test_without_a_state_it_starts_from_zeros():
     rnn, table, _ = made("GRUCell", "float64")
     inputs = tf.gather(table, IDS)
-    outputs, [final] = recurrence.run(rnn.cell, inputs, IDS != 0, None, None)
+    outputs, [final] = recurrence.run(rnn.cell, inputs, IDS != 0, None)
     expected, expected_final = rnn(inputs, mask=IDS != 0)
     np.testing.assert_allclose(outputs, expected, rtol=1e-10)
     np.testing.assert_allclose(final, expected_final, rtol=1e-10)

@@ -6,8 +6,8 @@ import tensorflow as tf
 import toys
 
 from keras_seq2seq import Decoder, Encoder, keras, load, save
-from keras_seq2seq.layers.dropout import Dropout, DropoutCell
-from keras_seq2seq.layers.recurrent import make_rnn, run_over_time
+from keras_seq2seq.layers.dropout import Dropout
+from keras_seq2seq.layers.recurrent import run_over_time
 
 pytestmark = pytest.mark.filterwarnings("error::UserWarning")  # from a Keras that wonders at what we do
 SIZES = {"embedding_dim": 3, "units": 4}
@@ -196,67 +196,24 @@ def test_the_mask_follows_from_seed_stream_and_count():
 
 
 def test_every_dropout_of_a_model_draws_by_itself():
-    options = {"dropout": 0.1, "recurrent_dropout": 0.1, "layers": 2, "bidirectional": True, "scheduled_sampling": 0.1}
-    model = toys.make_model(**options)
+    model = toys.make_model(dropout=0.1, layers=2, bidirectional=True, scheduled_sampling=0.1)
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, Dropout)]
-    # Two embeddings, two layers on either side; four states in the encoder and two in the decoder; one coin.
-    assert len(layers) == len({layer.seed for layer in layers}) == 2 + 4 + 6 + 1
+    # Two embeddings, two layers on either side, one coin.
+    assert len(layers) == len({layer.seed for layer in layers}) == 2 + 4 + 1
 
 
 def test_the_count_of_draws_is_saved(tmp_path):
-    model = toys.make_model(dropout=0.5, recurrent_dropout=0.5)
+    model = toys.make_model(dropout=0.5)
     model.compile("sgd")
     for _ in range(3):
         model(toys.BATCHES[0][0], training=True)
     save(model, tmp_path / "model.keras")
     copy = load(tmp_path / "model.keras")
-    assert int(copy.encoder.dropout.draws) == int(copy.decoder.rnn.cell.dropout.draws) == 3
+    assert int(copy.encoder.dropout.draws) == int(copy.decoder.embedding_dropout.draws) == 3
     inputs = toys.BATCHES[0][0]
     there, here = copy(inputs, training=True), model(inputs, training=True)
     np.testing.assert_array_equal(there, here)
     assert np.abs(here - model(inputs, training=True)).max() > 1e-3
-
-
-class Keep(keras.layers.Layer):
-    """A cell that puts out its state and its memory, and keeps both; it does not know about training."""
-
-    def __init__(self, units):
-        super().__init__()
-        self.state_size = [units, units]
-        self.output_size = 2 * units
-
-    def call(self, inputs, states):
-        return tf.concat(states, axis=-1), list(states)
-
-
-def test_recurrent_dropout_has_one_mask_for_a_sequence_and_another_for_the_next():
-    rnn = make_rnn(Keep(50), 0.5, 0, "stream")
-    assert isinstance(rnn.cell, DropoutCell)
-    inputs, state = tf.zeros([3, 4, 1]), [tf.ones([3, 50])] * 2
-    mask = tf.constant([[True] * 4, [True] * 4, [True] * 2 + [False] * 2])
-    masks = []
-    for _ in range(2):
-        outputs, (hidden, memory) = run_over_time(rnn, inputs, mask, state, training=True)
-        once = outputs[:, 0, :50].numpy()
-        assert set(np.unique(once)) == {0.0, 2.0}
-        masks += list(once)
-        # The same mask again at each step: of the ones that are kept come 2, 4, 8, 16.
-        for time in range(4):
-            np.testing.assert_array_equal(outputs[:2, time, :50], once[:2] ** (time + 1))
-        np.testing.assert_array_equal(hidden, [once[0] ** 4, once[1] ** 4, once[2] ** 2])
-        # An LSTM's memory is left alone.
-        np.testing.assert_array_equal(memory, state[1])
-        assert (outputs[:2, :, 50:].numpy() == 1).all()
-    for number, one in enumerate(masks):  # each row, and each sequence, has its own
-        assert all((one != other).any() for other in masks[:number])
-
-
-def test_out_of_training_recurrent_dropout_does_nothing():
-    rnn = make_rnn(Keep(50), 0.5, 0, "stream")
-    state = [tf.ones([3, 50])] * 2
-    outputs, after = run_over_time(rnn, tf.zeros([3, 4, 1]), tf.ones([3, 4], tf.bool), state, training=False)
-    assert (outputs.numpy() == 1).all() and all((part.numpy() == 1).all() for part in after)
-    assert int(rnn.cell.dropout.draws) == 0
 
 
 # Cells of Keras that drop out by themselves
@@ -270,15 +227,12 @@ DROPPING = {
     "lstm": keras.layers.LSTMCell(4, **DROP),
     "stacked": keras.layers.StackedRNNCells([keras.layers.GRUCell(4, **DROP), keras.layers.LSTMCell(4, **DROP)]),
 }
-SOME_OF_BOTH = [(name, rate, False) for name in DROPPING for rate in (0.0, 0.5)] + [
-    ("lstm", 0.0, True),
-    ("stacked", 0.5, True),
-]
+EAGERLY, IN_A_GRAPH = [(name, False) for name in DROPPING], [("lstm", True), ("stacked", True)]
 
 
-@pytest.mark.parametrize(("name", "recurrent_dropout", "in_graph"), SOME_OF_BOTH)
-def test_a_cell_of_keras_drops_out_anew_in_each_training_call_and_never_in_decoding(name, recurrent_dropout, in_graph):
-    options = {**SIZES, "cell": DROPPING[name], "recurrent_dropout": recurrent_dropout}
+@pytest.mark.parametrize(("name", "in_graph"), EAGERLY + IN_A_GRAPH)
+def test_a_cell_of_keras_drops_out_anew_in_each_training_call_and_never_in_decoding(name, in_graph):
+    options = {**SIZES, "cell": DROPPING[name]}
     encoder, decoder = Encoder(7, **options), Decoder(7, **options)
 
     def at_once(ids, training):
@@ -311,11 +265,11 @@ def test_a_cell_of_keras_drops_out_anew_in_each_training_call_and_never_in_decod
         np.testing.assert_allclose(token_by_token(ids), expected[rows, :2], **CLOSE)
 
 
-@pytest.mark.parametrize("recurrent_dropout", [0.0, 0.5])
-def test_a_mask_of_a_cell_of_keras_is_one_for_a_sequence(recurrent_dropout):
+def test_a_mask_of_a_cell_of_keras_is_one_for_a_sequence():
     # The cell puts out what it reads, dropped or doubled, and keeps nothing.
     options = {"kernel_initializer": "identity", "recurrent_initializer": "zeros", "use_bias": False, "dropout": 0.5}
-    rnn = make_rnn(keras.layers.SimpleRNNCell(50, "linear", **options), recurrent_dropout, 0, "stream")
+    cell = keras.layers.SimpleRNNCell(50, "linear", **options)
+    rnn = keras.layers.RNN(cell, return_sequences=True, return_state=True, zero_output_for_mask=True)
     inputs, mask = tf.ones([2, 3, 50]), tf.ones([2, 3], tf.bool)
     first, second = (run_over_time(rnn, inputs, mask, None, training=True)[0].numpy() for _ in range(2))
     assert set(np.unique(first)) == {0.0, 2.0} and (first != second).any()

@@ -50,11 +50,11 @@ MODELS = {
                 "shared_vocabulary": False,
             },
             # Not at work here, but in the file, where both have to look for them in the same places.
-            **{"dropout": 0.1, "recurrent_dropout": 0.1, "scheduled_sampling": 0.1},
+            **{"dropout": 0.1, "scheduled_sampling": 0.1},
         },
         [
-            *(*EMBEDDINGS, *cell("encoder.rnn.cell"), *cell("encoder.rnn_2.cell")),
-            *(*cell("decoder.rnn.cell"), *cell("decoder.rnn_2.cell")),
+            *(*EMBEDDINGS, *cell("encoder.rnn"), *cell("encoder.rnn_2")),
+            *(*cell("decoder.rnn"), *cell("decoder.rnn_2")),
             *(*dense("decoder.attention.query"), "decoder.attention.memory.kernel", "decoder.attention.energy.kernel"),
             *("decoder.combine.kernel", *dense("decoder.projection.resize"), "decoder.projection.bias"),
         ],

@@ -72,7 +72,7 @@ def two_levels(units):
 
 def trained(**parts):
     keras.utils.set_random_seed(1)
-    model = build_compiled(toys.make_config(layers=2, recurrent_dropout=0.2), toys.WORDS, toys.WORDS, 4, 2, **parts)
+    model = build_compiled(toys.make_config(layers=2), toys.WORDS, toys.WORDS, 4, 2, **parts)
     model.run_eagerly = True
     before = [toys.array(weight) for weight in model.trainable_weights]
     for _ in range(2):
@@ -99,7 +99,7 @@ SOURCE = toys.padded([[2, 5, 6], [2, 9]])
 def test_they_learn_and_answer_and_are_saved(parts, tmp_path):
     model = trained(**parts)
     if isinstance(parts.get("cell"), keras.layers.Layer):  # each layer has a copy
-        assert len({id(rnn.cell.cell) for rnn in (model.encoder.rnn, model.decoder.rnn, model.decoder.rnn_2)}) == 3
+        assert len({id(rnn.cell) for rnn in (model.encoder.rnn, model.decoder.rnn, model.decoder.rnn_2)}) == 3
         assert not parts["cell"].built
     save(model, tmp_path / "model.keras")
     copy = load(tmp_path / "model.keras")
@@ -111,7 +111,7 @@ def test_they_learn_and_answer_and_are_saved(parts, tmp_path):
     mask = tf.cast(ids[:, 0] != 0, tf.float32)
     log_probabilities = tf.gather(tf.nn.log_softmax(seen["logits"]), ids[:, 0], batch_dims=2) * mask
     np.testing.assert_allclose(tf.reduce_sum(log_probabilities, axis=1), total[:, 0], rtol=1e-4)
-    assert type(copy.encoder.rnn.cell.cell) is type(model.encoder.rnn.cell.cell)
+    assert type(copy.encoder.rnn.cell) is type(model.encoder.rnn.cell)
     assert type(copy.decoder.attention) is type(model.decoder.attention) is type(parts.get("attention"))
     if isinstance(copy.decoder.attention, FirstToken):
         assert (seen["attention"].numpy() == [1, 0, 0]).all()

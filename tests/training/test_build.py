@@ -75,13 +75,13 @@ def test_the_halves_have_what_the_configuration_says():
     config = Configuration(
         **{"embedding_dim": 3, "units": 4, "cell": "lstm", "layers": 2, "residual": True, "bidirectional": True},
         **{"attention": "dot", "tie_embeddings": True, "shared_vocabulary": False},
-        **{"dropout": 0.1, "recurrent_dropout": 0.2, "embedding_stddev": 0.5, "recurrent_initializer": "orthogonal"},
+        **{"dropout": 0.1, "embedding_stddev": 0.5, "recurrent_initializer": "orthogonal"},
         **{"seed": 7, "max_length": 9, "scheduled_sampling": 0.3, "sampling_updates": 6},
     )
     model = build_model(config, toys.WORDS, toys.WORDS, 8)
     both = {
         **{"vocabulary_size": 10, "embedding_dim": 3, "units": 4, "cell": "lstm", "num_layers": 2, "residual": True},
-        **{"dropout": 0.1, "recurrent_dropout": 0.2, "embedding_stddev": 0.5, "recurrent_initializer": "orthogonal"},
+        **{"dropout": 0.1, "embedding_stddev": 0.5, "recurrent_initializer": "orthogonal"},
         **{"trainable_embedding": True, "seed": 7},
     }
     assert model.encoder.get_config() == {**both, "bidirectional": True}
@@ -113,7 +113,7 @@ def test_xla_compiles_a_run_that_is_long_enough_to_win(capsys):
     assert not decided(1199, pairs=two_shapes) and decided(1200, pairs=two_shapes)
 
 
-@pytest.mark.parametrize("option", [{"dropout": 0.1}, {"recurrent_dropout": 0.1}, {"deterministic": True}, {}], ids=str)
+@pytest.mark.parametrize("option", [{"dropout": 0.1}, {"deterministic": True}, {}], ids=str)
 def test_xla_keeps_away_from_dropout_from_fixed_bits_and_from_parts_of_ones_own(option):
     own_parts = not option
     assert not decided(100_000, own_parts, **option)

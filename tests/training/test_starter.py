@@ -25,7 +25,6 @@ VALUES = {
     "tie_embeddings": (False, True),
     "shared_vocabulary": (True, False),
     "dropout": (0.0, 0.3),
-    "recurrent_dropout": (0.0, 0.3),
     "label_smoothing": (0.0, 0.1),
     "scheduled_sampling": (0.0, 0.5),
     "average": (0.0, 0.9),
