@@ -97,11 +97,12 @@ def endure(minutes: float, pairs: list, valid: list, logs: Path) -> None:
             config = Configuration(
                 logs=str(logs), run="long", epochs=1_000_000, updates_per_epoch=0, batch_size=32, **MODEL
             )
-            model = train(config, pairs, valid, callbacks=[watch])
+            train(config, pairs, valid, callbacks=[watch])
         finally:
             sys.stdout = printed
     size = sum(path.stat().st_size for path in (logs / "long").rglob("*tfevents*")) / 2**20
-    print(f"training: {watch.epochs} epochs, {int(model.optimizer.iterations)} updates; event files {size:.1f} MiB")
+    updates = int(watch.model.optimizer.iterations)
+    print(f"training: {watch.epochs} epochs, {updates} updates; event files {size:.1f} MiB")
     print(f"its step was traced {watch.early_traces} times in a tenth, {watch.traces} in all")
     print(f"memory of training: {watch.early:.0f} MiB after a tenth, {watch.late:.0f} MiB at the end")
 
