@@ -19,7 +19,7 @@ from keras_seq2seq.model.scheduled_sampling import mix_in_own_tokens, probabilit
 from keras_seq2seq.model.train_step import TrainStep
 from keras_seq2seq.serialization import build
 
-FORMAT = 3  # of what `get_config` returns; one more whenever older code could not read it
+FORMAT = 4  # of what `get_config` returns; one more whenever older code could not read it
 SIZES = ("max_source_length", "max_target_length")
 PLAIN = (*SIZES, "scheduled_sampling", "sampling_updates", "seed")
 

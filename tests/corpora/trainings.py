@@ -20,7 +20,8 @@ PRONUNCIATION = ("--source-tokens", "char", "--target-tokens", "space")  # lette
 
 def run(*arguments: str) -> str:
     """Runs Python with these arguments on one core, and returns what it printed; where it fails, so does the program."""
-    alone = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    alone = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+    alone |= {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}  # this clone's package, wherever one stands
     command = [sys.executable, *arguments]
     done = subprocess.run(command, env={**os.environ, **alone}, stdout=subprocess.PIPE, text=True)
     if done.returncode:
