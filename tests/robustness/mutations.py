@@ -26,7 +26,7 @@ TESTS = {  # of what an answer and a loss are made of
     "layers/encoder": "layers/test_encoder model/test_seq2seq",
     "layers/recurrence": "layers/test_recurrence layers/test_recurrent model/test_parity",
     "model/decoding": "model/test_decoding model/test_generation",
-    "model/losses": "model/test_losses model/test_train_step",
+    "model/losses": "model/test_losses model/test_train_step model/test_deserialization",
     "model/scheduled_sampling": "model/test_scheduled_sampling",
     "model/train_step": "model/test_train_step model/test_losses model/test_keras_ways model/test_precision",
 }
