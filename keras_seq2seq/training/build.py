@@ -27,10 +27,7 @@ SHARE = 2 / 3  # of the epochs that learn splices too; the last ones learn the g
 # Updates for each shape of a batch after which XLA has given back the time it takes to compile: between 230 (LSTM) and
 # 610 (SimpleRNN) were measured on two CPU cores, with 256 units; see the results page.
 PAYS_BACK = 600
-BOTH_HALVES = (
-    *("embedding_dim", "units", "residual", "dropout", "embedding_stddev"),
-    *("recurrent_initializer", "seed"),
-)
+BOTH_HALVES = ("embedding_dim", "units", "residual", "dropout", "embedding_stddev", "recurrent_initializer", "seed")
 
 
 def build_vocabularies(pairs: list[Pair], config: Configuration) -> tuple[Vocabulary, Vocabulary]:

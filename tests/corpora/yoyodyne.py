@@ -113,12 +113,13 @@ def measured(language: str, seed: int, options: argparse.Namespace) -> dict[str,
     """Trains both; returns words wrong, in percent, and seconds of training, of each."""
     model = Path(options.logs, f"{language}-{seed}")
     chosen = ["--config", "base", "--layers", "1", "--seed", str(seed), "--tensorboard", "off"]
+    files = words(options.folder, language).values()
     if options.features:
-        train, dev, test = (marked(Path(file), Path(options.logs)) for file in words(options.folder, language).values())
+        files = [marked(Path(file), Path(options.logs)) for file in files]
         chosen += ["--source-tokens", "space", "--target-tokens", "space", "--splices", "0", "--epochs", "40"]
     else:
-        train, dev, test = words(options.folder, language).values()
         chosen += PRONUNCIATION
+    train, dev, test = files
     chosen += ["--data", train, "--valid", dev]
     seconds = 60 * trained(model, *chosen, *options.common.split())
     wrong = evaluated([model], "--data", test)["word_error_rate"]
