@@ -13,17 +13,23 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
 PRONUNCIATION = ("--source-tokens", "char", "--target-tokens", "space")  # letters, and phones between blanks
 
 
-def run(*arguments: str) -> str:
-    """Runs Python with these arguments on one core, and returns what it printed; where it fails, so does the program."""
+def run(*arguments: str, stdout: int | IO[str] = subprocess.PIPE) -> str:
+    """Runs Python with these arguments on one core, and returns what it printed; where it fails, so does the program.
+
+    Args:
+        arguments: of Python.
+        stdout: a file that gets at once what is printed, which is not returned then.
+    """
     alone = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
     alone |= {"PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}  # this clone's package, wherever one stands
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, env={**os.environ, **alone}, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, env={**os.environ, **alone}, stdout=stdout, text=True)
     if done.returncode:
         sys.exit(f"{shlex.join(command)} ended with {done.returncode}")
     return done.stdout
@@ -42,7 +48,7 @@ def trained(folder: Path, *options: str) -> float:
     log = folder.with_name(folder.name + ".txt")
     place = ["--logs", str(folder.parent), "--run", folder.name, *(["--resume"] if folder.exists() else [])]
     with open(log, "a", encoding="utf-8") as printed:
-        printed.write(run(str(ROOT / "train.py"), *options, *place))
+        run(str(ROOT / "train.py"), *options, *place, stdout=printed)
     return minutes_of(log.read_text(encoding="utf-8"))
 
 

@@ -20,20 +20,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = {  # of what an answer and a loss are made of
     "data/batching": "data/test_batching",
-    "layers/attention": "layers/test_attention model/test_parity",
-    "layers/decoder": "layers/test_decoder model/test_seq2seq model/test_decoding",
+    "layers/attention": "layers/test_attention layers/test_recurrent model/test_deserialization",
+    "layers/decoder": "layers/test_decoder layers/test_recurrent layers/test_attention model/test_decoding",
     "layers/dropout": "layers/test_recurrence layers/test_recurrent layers/test_encoder model/test_parity",
-    "layers/encoder": "layers/test_encoder model/test_seq2seq",
+    "layers/encoder": "layers/test_encoder layers/test_recurrent model/test_deserialization",
     "layers/recurrence": "layers/test_recurrence layers/test_recurrent model/test_parity",
     "model/decoding": "model/test_decoding model/test_generation",
     "model/losses": "model/test_losses model/test_train_step model/test_deserialization",
     "model/scheduled_sampling": "model/test_scheduled_sampling",
     "model/train_step": "model/test_train_step model/test_losses model/test_keras_ways model/test_precision",
 }
-# Of an arithmetic operator one replacement is enough; of a comparison, its border and its opposite.
+# Of an arithmetic operator one replacement is enough, of a sign that it is left out; of a comparison, its border and its
+# opposite.
 KEPT = "ReplaceBinaryOperator_(Add_Sub|Sub_Add|Mul_Add|Div_Mul|FloorDiv_Mul|Mod_Add|Pow_Mul|BitAnd_BitOr)"
 KEPT += "|ReplaceComparisonOperator_(Eq_NotEq|NotEq_Eq|Lt_LtE|Lt_GtE|LtE_Lt|LtE_Gt|Gt_GtE|Gt_LtE|GtE_Gt|GtE_Lt"
-KEPT += "|Is_IsNot|IsNot_Is|In_NotIn|NotIn_In)"
+KEPT += "|Is_IsNot|IsNot_Is|In_NotIn|NotIn_In)|ReplaceUnaryOperator_Delete_(USub|Invert|Not)"
 SETTINGS = """[cosmic-ray]
 module-path = "keras_seq2seq/{module}.py"
 timeout = 600.0
@@ -42,7 +43,7 @@ test-command = "{command}"
 [cosmic-ray.distributor]
 name = "local"
 [cosmic-ray.filters.operators-filter]
-exclude-operators = ['core/(?!({kept})$)Replace(Binary|Comparison)']
+exclude-operators = ['core/(?!({kept})$)Replace(Binary|Comparison|Unary)']
 """
 
 
