@@ -1,7 +1,7 @@
 """A saved model trained further on other pairs.
 
 Its vocabularies stay as they are, so the other pairs are made of the same tokens. It gets a fresh optimizer: the saved
-one goes on with its old averages, and a learning rate schedule may have come to its end. The toy: sums.
+one goes on with its old moments, and a learning rate schedule may have come to its end. The toy: sums.
 """
 
 from keras_seq2seq import Beam, Decoder, Encoder, Seq2Seq, Vocabulary, batches, keras, load, save

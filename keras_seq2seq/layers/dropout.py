@@ -39,20 +39,13 @@ class Dropout(keras.layers.Layer):
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training:
             return inputs
-        self.next_draw()
-        kept = tf.cast(self.uniform(tf.shape(inputs)) >= self.rate, inputs.dtype)
-        return inputs * (kept / tf.cast(1.0 - self.rate, inputs.dtype))
-
-    def next_draw(self) -> None:
-        """Makes `uniform` other numbers from now on."""
         self.draws.assign_add(1)
-
-    def uniform(self, shape: tf.Tensor) -> tf.Tensor:
-        """Returns the present draw: float32 numbers from 0 to 1, other ones on each replica."""
         context = tf.distribute.get_replica_context()
-        replica = tf.cast(context.replica_id_in_sync_group if context else 0, tf.int64)
+        replica = tf.cast(context.replica_id_in_sync_group if context else 0, tf.int64)  # each draws other numbers
         count = tf.cast(tf.convert_to_tensor(self.draws), tf.int64) * 4096 + replica
-        return tf.random.stateless_uniform(shape, tf.stack([tf.constant(self.seed, tf.int64), count]))
+        drawn = tf.random.stateless_uniform(tf.shape(inputs), tf.stack([tf.constant(self.seed, tf.int64), count]))
+        kept = tf.cast(drawn >= self.rate, inputs.dtype)
+        return inputs * (kept / tf.cast(1.0 - self.rate, inputs.dtype))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed, "stream": self.stream}

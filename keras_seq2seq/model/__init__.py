@@ -2,5 +2,5 @@
 
 In reading order: seq2seq, losses, metrics, train_step, decoding, generation, evaluation, saving, export.
 Descriptions in files are checked in deserialization.
-What few runs need is in scheduled_sampling, precision, replicas and ensemble.
+What few runs need is in precision, replicas and ensemble.
 """

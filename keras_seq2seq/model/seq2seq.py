@@ -9,19 +9,16 @@ from keras_seq2seq.data.vocabulary import ANSWER, END, PAD, QUESTION, UNKNOWN, V
 from keras_seq2seq.errors import LARGEST, InputError, require_keys
 from keras_seq2seq.keras_version import keras, registered_name, require_same_keras
 from keras_seq2seq.layers.contract import DecoderContract, EncoderContract, State
-from keras_seq2seq.layers.dropout import Dropout
 from keras_seq2seq.model.decoding import GREEDY, Strategy, Task
 from keras_seq2seq.model.deserialization import compile_options
 from keras_seq2seq.model.generation import TextGeneration
 from keras_seq2seq.model.precision import layers_of_policy
 from keras_seq2seq.model.replicas import require_supported_strategy
-from keras_seq2seq.model.scheduled_sampling import mix_in_own_tokens, probability_at
 from keras_seq2seq.model.train_step import TrainStep
 from keras_seq2seq.serialization import build
 
-FORMAT = 4  # of what `get_config` returns; one more whenever older code could not read it
+FORMAT = 5  # of what `get_config` returns; one more whenever older code could not read it
 SIZES = ("max_source_length", "max_target_length")
-PLAIN = (*SIZES, "scheduled_sampling", "sampling_updates", "seed")
 
 
 @keras.utils.register_keras_serializable("keras_seq2seq")
@@ -35,9 +32,6 @@ class Seq2Seq(TextGeneration, TrainStep):
         target_vocabulary: of the texts it generates.
         max_source_length: of a longer source the first tokens are read.
         max_target_length: the most tokens it generates, `<end>` included.
-        scheduled_sampling: see `scheduled_sampling.probability_at`.
-        sampling_updates: see there.
-        seed: of scheduled sampling.
 
     Call arguments:
         inputs: `(source, target_input)`: int32 ids `(batch, source_time)` and `(batch, target_time)`,
@@ -67,9 +61,6 @@ class Seq2Seq(TextGeneration, TrainStep):
         target_vocabulary: Vocabulary,
         max_source_length: int = 100,
         max_target_length: int = 100,
-        scheduled_sampling: float = 0.0,
-        sampling_updates: int = 0,
-        seed: int = 0,
         **options: Any,
     ) -> None:
         super().__init__(**options)
@@ -93,15 +84,7 @@ class Seq2Seq(TextGeneration, TrainStep):
             size = getattr(self, name)
             if not isinstance(size, int) or not 1 <= size <= LARGEST:
                 raise InputError(f"{name} is {size!r}; it must be a whole number from 1 to {LARGEST}")
-        if not isinstance(scheduled_sampling, int | float) or not 0 <= scheduled_sampling <= 1:
-            raise InputError(f"scheduled_sampling is {scheduled_sampling!r}; it must be a number from 0 to 1")
-        for name, number in (("sampling_updates", sampling_updates), ("seed", seed)):
-            if not isinstance(number, int) or not 0 <= number <= LARGEST:
-                raise InputError(f"{name} is {number!r}; it must be a whole number from 0 to {LARGEST}")
-        self.scheduled_sampling, self.sampling_updates, self.seed = scheduled_sampling, sampling_updates, seed
         self._progress = types.SimpleNamespace(value={})
-        if scheduled_sampling:
-            self.coin = Dropout(0.0, seed, "scheduled sampling")
         self.start_tracking()
 
     @property
@@ -119,26 +102,12 @@ class Seq2Seq(TextGeneration, TrainStep):
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
         source, target_input = inputs
         state, memory = self.encode(source, training)
-        if training and self.scheduled_sampling:
-            target_input = self._with_own_tokens(target_input, state, memory)
         return self.decoder(target_input, state, memory, training=training)
 
     def encode(self, source: tf.Tensor, training: bool = False) -> tuple[State, Any]:
         """Returns the state the decoder starts from, and what it needs beside it: see `DecoderContract.prepare`."""
         memory, state = self.encoder(source, training=training)
         return self.decoder.prepare(state, memory, tf.not_equal(source, 0, name="source_mask"))
-
-    def _with_own_tokens(self, target_input: tf.Tensor, state: State, memory: Any) -> tf.Tensor:
-        self.coin.next_draw()
-        update = tf.convert_to_tensor(self.optimizer.iterations)
-        return mix_in_own_tokens(
-            target_input,
-            state,
-            lambda token, state: self.decoder.step(token, state, memory),
-            probability_at(update, self.scheduled_sampling, self.sampling_updates),
-            self.coin.uniform,
-            self.suppressed_tokens,
-        )
 
     def generate_ids(
         self,
@@ -206,7 +175,7 @@ class Seq2Seq(TextGeneration, TrainStep):
             "shared_embedding": shared is not None and shared is getattr(self.encoder, "embedding", None),
             "source_vocabulary": self.source_vocabulary.get_config(),
             "target_vocabulary": self.target_vocabulary.get_config(),
-            **{name: getattr(self, name) for name in PLAIN},
+            **{name: getattr(self, name) for name in SIZES},
             "policy": self.encoder.dtype_policy.name,
             "progress": self.progress,
         }
@@ -223,7 +192,7 @@ class Seq2Seq(TextGeneration, TrainStep):
                 f"was saved by another version of keras_seq2seq (format {config.get('format')}, not {FORMAT})"
             )
         described = ("encoder", "decoder", "source_vocabulary", "target_vocabulary")
-        require_keys("model", config, ("format", *described, *PLAIN, "shared_embedding", "policy", "progress"))
+        require_keys("model", config, ("format", *described, *SIZES, "shared_embedding", "policy", "progress"))
         for name in described:
             if name not in config:
                 raise InputError(f"its model is described without {name}")
@@ -235,7 +204,7 @@ class Seq2Seq(TextGeneration, TrainStep):
             shared = {"embedding": encoder.embedding} if config.get("shared_embedding") else {}
             decoder = build(config["decoder"], keras.layers.Layer, role="decoder", **shared)
         source, target = (Vocabulary.from_config(config[f"{side}_vocabulary"]) for side in ("source", "target"))
-        model = cls(encoder, decoder, source, target, **{name: config[name] for name in PLAIN if name in config})
+        model = cls(encoder, decoder, source, target, **{name: config[name] for name in SIZES if name in config})
         model.progress.update(progress)
         return model.create_weights()
 

@@ -152,11 +152,9 @@ class TrainStep(SameOnBothKeras, keras.Model):
     def _added_losses(self) -> tf.Tensor | float:
         """Returns what layers add to the loss, regularisers and `add_loss`: this replica's share, as gradients add up.
 
-        Each call of the model starts with none. What the loop of scheduled sampling adds stays in that loop's graph.
+        Each call of the model starts with none.
         """
-        here = tf.compat.v1.get_default_graph()
-        losses = [loss for loss in self.losses if getattr(loss, "graph", here) is here]
-        total = sum(tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in losses)
+        total = sum(tf.reduce_sum(tf.cast(loss, tf.float32)) for loss in self.losses)
         return total / tf.distribute.get_strategy().num_replicas_in_sync
 
     def _update(self, gradients: list[tf.Tensor]) -> None:

@@ -102,16 +102,12 @@ def build_model(
         target_vocabulary,
         max_source_length=config.max_length,
         max_target_length=max_target_length,
-        scheduled_sampling=config.scheduled_sampling,
-        sampling_updates=config.sampling_updates,
-        seed=config.seed,
     ).create_weights()
 
 
 def build_optimizer(config: Configuration, updates: int) -> keras.optimizers.Optimizer:
-    """Makes Adam with its schedule and averages, ready for so many updates in the whole run."""
-    averages = {"use_ema": True, "ema_momentum": config.average} if config.average else {}
-    options = {"epsilon": config.adam_epsilon, "global_clipnorm": config.clip_norm or None, **averages}
+    """Makes Adam with its schedule, ready for so many updates in the whole run."""
+    options = {"epsilon": config.adam_epsilon, "global_clipnorm": config.clip_norm or None}
     return optimizer_for(config.precision, keras.optimizers.Adam(learning_rate(config, updates), **options))
 
 

@@ -1,19 +1,15 @@
 """Callbacks of a run: printing the notebook's tensors, stopping early, and saving."""
 
-import contextlib
 import math
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras
 from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentropy
 from keras_seq2seq.model.saving import LAST_FILE, MODEL_FILE, save
-from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.model.train_step import Batch, updates_of
 from keras_seq2seq.training.configuration import Configuration
 from keras_seq2seq.training.interruption import uninterrupted
@@ -99,35 +95,6 @@ class HalveOnPlateau(Remembering, keras.callbacks.ReduceLROnPlateau):
     """Keras's own; its counters outlast a stop. The learning rate itself is saved with the optimizer."""
 
 
-@contextlib.contextmanager
-def averaged_weights(model: Seq2Seq) -> Iterator[None]:
-    """Puts the moving averages of the weights in their place for a while, where the optimizer keeps them.
-
-    They begin with the weights at the start on Keras 2, with those after the first update on Keras 3.
-    """
-    if not getattr(model.optimizer, "use_ema", False):
-        yield
-        return
-    own = [tf.identity(weight) for weight in model.trainable_variables]
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    try:
-        yield
-    finally:
-        for weight, value in zip(model.trainable_variables, own, strict=True):
-            weight.assign(value)
-
-
-class JudgeAverages(keras.callbacks.Callback):
-    """Validates the moving averages of the weights, where the optimizer keeps them."""
-
-    def on_test_begin(self, logs: Any = None) -> None:
-        self.swapped = contextlib.ExitStack()
-        self.swapped.enter_context(averaged_weights(self.model))
-
-    def on_test_end(self, logs: Any = None) -> None:
-        self.swapped.close()
-
-
 class StopAtNaN(keras.callbacks.Callback):
     """Ends the training at the first update whose loss is no number, before anything of it is saved.
 
@@ -184,8 +151,7 @@ class SaveEachEpoch(keras.callbacks.Callback):
         try:
             if self.is_best(logs):
                 # Before `last.keras`: killed in between, the resumed run makes this epoch and its file again.
-                with averaged_weights(self.model):
-                    save(self.model, self.run / MODEL_FILE)
+                save(self.model, self.run / MODEL_FILE)
             save(self.model, self.run / LAST_FILE)
         except OSError as error:
             reason = f"epoch {epoch + 1} cannot be saved ({error.strerror or error}), and {kept(self.run, epoch)}"
@@ -215,21 +181,6 @@ def stopping_callbacks(config: Configuration) -> list[keras.callbacks.Callback]:
         options = {"monitor": config.best, "mode": _mode(config.best), "patience": config.plateau_patience}
         callbacks.append(HalveOnPlateau(factor=0.5, verbose=1, min_delta=0.0, **options))
     return callbacks
-
-
-def refuse_weight_keepers(callbacks: Sequence[keras.callbacks.Callback], config: Configuration) -> None:
-    """Refuses callbacks that keep the best epoch's weights, where the epochs are judged by averages of the weights.
-
-    Raises:
-        InputError: there is one: it would judge the averages and keep the weights as they are.
-    """
-    for callback in callbacks if config.average else ():
-        keeps = isinstance(callback, keras.callbacks.ModelCheckpoint)
-        if keeps or (isinstance(callback, keras.callbacks.EarlyStopping) and callback.restore_best_weights):
-            raise InputError(
-                f"{type(callback).__name__} would judge the averages of the weights (--average {config.average}) and "
-                f"keep the weights themselves: leave it out, the run's {MODEL_FILE} holds the best averages"
-            )
 
 
 def _mode(metric: str) -> str:

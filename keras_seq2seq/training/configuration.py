@@ -14,7 +14,7 @@ from keras_seq2seq.errors import LARGEST, InputError, is_utf8, suggest
 SCORES = ("val_bleu", "val_chrf")  # which are computed where they are asked for
 METRICS = ("val_loss", "val_token_accuracy", "val_exact_match", *SCORES, "loss", "token_accuracy")
 FILES = ("data", "valid")  # a file of pairs, or two parallel ones
-SHARES = ("valid_share", "dropout", "label_smoothing", "average")
+SHARES = ("valid_share", "dropout", "label_smoothing")
 CELLS = ("simple_rnn", "gru", "lstm")
 ATTENTIONS = ("none", "additive", "dot")
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -131,9 +131,6 @@ class Configuration:
     plateau_patience: int = _option(3, "with plateau: epochs without a better value before halving", least=1)
     dropout: float = _option(0.0, "share of embeddings and layer outputs dropped out in training", least=0)
     label_smoothing: float = _option(0.0, "share of each label that is spread over all tokens", least=0)
-    scheduled_sampling: float = _option(0.0, "share of the model's own tokens that the decoder reads", least=0)
-    sampling_updates: int = _option(0, "updates in which that share rises from 0; 0: at once", least=0)
-    average: float = _option(0.0, "judge and keep moving averages of the weights with this decay", least=0)
     precision: str = _option("float32", "of the layers' arithmetic; bfloat16 on a CPU too", choices=PRECISIONS)
     best: str = _option("val_loss", "keep the epoch that is best by this, given validation pairs", choices=METRICS)
     early_stopping: str | None = _option(None, "stop after so many epochs without a gain", shown="METRIC:PATIENCE")
@@ -177,8 +174,6 @@ class Configuration:
         for name in SHARES:
             if getattr(self, name) >= 1:
                 raise InputError(f"{flag_of(name)} is {getattr(self, name)}; it must be below 1")
-        if self.scheduled_sampling > 1:
-            raise InputError(f"--scheduled-sampling is {self.scheduled_sampling}; it must be at most 1")
         if self.as_published and (self.data is not None or self.corpus != "notebook"):
             raise InputError("--as-published rebuilds the notebook's run; leave out --data and --corpus")
         subword = "subword" in (self.source_tokens, self.target_tokens)

@@ -31,11 +31,9 @@ from keras_seq2seq.training.build import (
 )
 from keras_seq2seq.training.callbacks import (
     Inspect,
-    JudgeAverages,
     SaveEachEpoch,
     StopAtNaN,
     kept,
-    refuse_weight_keepers,
     stopping_callbacks,
 )
 from keras_seq2seq.training.configuration import SCORES, Configuration
@@ -93,7 +91,6 @@ def train(
     if not valid_pairs and config.valid_share:
         train_pairs, valid_pairs = hold_out(train_pairs, config.valid_share, config.source_tokens, config.normalize)
     check_metrics(config, bool(valid_pairs))
-    refuse_weight_keepers(callbacks, config)
     if config.profile:
         check_profiler()
     # The other workers do as the chief does, but where nobody looks.
@@ -161,7 +158,7 @@ def train(
                     epochs=config.epochs,
                     steps_per_epoch=updates,
                     validation_data=to_validate,
-                    callbacks=[interruption, JudgeAverages(), *views, *callbacks, *stopping_callbacks(config), keeper],
+                    callbacks=[interruption, *views, *callbacks, *stopping_callbacks(config), keeper],
                     verbose=0,
                     shuffle=False,
                 )

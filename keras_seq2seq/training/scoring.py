@@ -9,7 +9,6 @@ from keras_seq2seq.data.corpora import Pair
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import keras
 from keras_seq2seq.model.evaluation import overlap_scores
-from keras_seq2seq.training.callbacks import averaged_weights
 from keras_seq2seq.training.configuration import SCORES
 
 MOST, LEAST, SHARE = 1000, 20, 0.05  # sources that are answered: for each pair that an epoch learns so many at most
@@ -24,10 +23,10 @@ def require_scorer(flag: str) -> None:
 class ScoreAnswers(keras.callbacks.Callback):
     """Adds `val_bleu` and `val_chrf` of greedy answers to what an epoch reports.
 
-    Averages of the weights answer, where the optimizer keeps them. It has to come before what writes or judges what is
-    reported. So that it takes less than a tenth of an epoch, it answers a part of the sources, evenly spread: to answer
-    one is about as much work as to learn one. The scores are those of the command `sacrebleu`, from 0 to 100 (Papineni
-    et al., 2002; Popovic, 2015; Post, 2018); NaN where the model's numbers are.
+    It has to come before what writes or judges what is reported. So that it takes less than a tenth of an epoch, it
+    answers a part of the sources, evenly spread: to answer one is about as much work as to learn one. The scores are
+    those of the command `sacrebleu`, from 0 to 100 (Papineni et al., 2002; Popovic, 2015; Post, 2018); NaN where the
+    model's numbers are.
 
     Args:
         pairs: the validation pairs.
@@ -41,8 +40,7 @@ class ScoreAnswers(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         try:
-            with averaged_weights(self.model):
-                answers = self.model.generate([source for source, _ in self.pairs])
+            answers = self.model.generate([source for source, _ in self.pairs])
             scores: dict[str, Any] = overlap_scores(answers, [[target] for _, target in self.pairs])
         except InputError:  # no numbers
             scores = {}

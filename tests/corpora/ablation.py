@@ -28,10 +28,7 @@ ROWS = [
     "--tie-embeddings",
     "--dropout 0",
     "--label-smoothing 0",
-    "--scheduled-sampling 0.3 --sampling-updates 500",
-    "--average 0",
     "--learning-rate-schedule constant",
-    "--learning-rate-schedule constant --average 0",
     "--learning-rate-schedule plateau",
     "--clip-norm 0",
     "--splices 5 --epochs 4",  # 1.2 times the updates

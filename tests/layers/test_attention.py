@@ -47,6 +47,12 @@ def test_two_tokens_by_hand(make, no_choice):
     np.testing.assert_allclose(context, [[[0.75, 0.25], [0.5, 0.5]]], rtol=1e-6)
 
 
+@pytest.mark.parametrize(("make", "shapes"), [(dot, [(2, 1)]), (additive, [(1, 1), (1,), (2, 1), (1, 1)])])
+def test_only_the_query_of_additive_attention_has_a_bias(make, shapes):
+    # One at the keys would add nothing to it, and one at the energy the same to every token's score.
+    assert [tuple(weight.shape) for weight in make().weights] == shapes
+
+
 @pytest.mark.parametrize("make", [dot, additive])
 def test_padding_gets_nothing_at_all(make):
     # Whatever stands there: here, what would be looked at most.
@@ -80,6 +86,7 @@ def test_the_decoder_combines_hidden_state_and_context(kind):
     context, expected = attended(decoder.attention, tf.constant([hidden], tf.float32), *memory)
     np.testing.assert_allclose(decoder.inspect(tokens, state, prepared)["attention"], expected, rtol=1e-5)
     both = np.tanh(np.concatenate([hidden, context[0]], axis=-1) @ toys.array(decoder.combine.kernel))
+    assert len(decoder.combine.weights) == 1  # no bias
     by_hand = both @ toys.array(decoder.projection.kernel) + toys.array(decoder.projection.bias)
     np.testing.assert_allclose(logits[0], by_hand, rtol=1e-4, atol=1e-6)
 

@@ -61,6 +61,29 @@ def test_one_step_at_a_time_gives_the_same(decoder):
         np.testing.assert_allclose(state[0], hidden[:, time], rtol=1e-5, atol=1e-6)
 
 
+def test_tied_it_projects_by_the_embedding():
+    decoder = Decoder(7, embedding_dim=3, units=4, cell="simple_rnn", tie_embeddings=True)
+    rows, state = tf.constant([[3, 5, 1]]), [tf.constant(STATE[:1])]
+    hidden = decoder.inspect(rows, state)["hidden_states"]
+    decoder.projection.bias.assign([0.7, -0.6, 0.5, -0.4, 0.3, -0.2, 0.1])
+    decoder.projection.resize.bias.assign([0.2, -0.3, 0.4])
+    resized = hidden[0] @ toys.array(decoder.projection.resize.kernel) + [0.2, -0.3, 0.4]
+    by_hand = resized @ toys.array(decoder.embedding.embeddings).T + toys.array(decoder.projection.bias)
+    np.testing.assert_allclose(decoder(rows, state)[0], by_hand, rtol=1e-5, atol=1e-6)
+
+
+def test_dropout_is_for_training_alone():
+    decoder = Decoder(7, embedding_dim=3, units=4, dropout=0.5)
+    rows, state = tf.constant([[3, 5, 1, 6]]), [tf.constant(STATE[:1])]
+    logits = decoder(rows, state, training=False)
+    for out_of_training in (decoder(rows, state), decoder.inspect(rows, state)["logits"]):
+        np.testing.assert_allclose(out_of_training, logits, rtol=1e-5, atol=1e-6)
+    assert np.abs(decoder(rows, state, training=True) - logits).max() > 1e-3
+    for time in range(4):
+        one, state = decoder.step(rows[:, time], state)
+        np.testing.assert_allclose(one, logits[:, time], rtol=1e-5, atol=1e-6)
+
+
 def test_a_shared_embedding_is_one_and_the_same():
     encoder = Encoder(7, embedding_dim=3, units=4)
     decoder = Decoder(7, embedding_dim=3, units=4, embedding=encoder.embedding)

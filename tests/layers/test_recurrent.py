@@ -196,10 +196,10 @@ def test_the_mask_follows_from_seed_stream_and_count():
 
 
 def test_every_dropout_of_a_model_draws_by_itself():
-    model = toys.make_model(dropout=0.1, layers=2, bidirectional=True, scheduled_sampling=0.1)
+    model = toys.make_model(dropout=0.1, layers=2, bidirectional=True)
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, Dropout)]
-    # Two embeddings, two layers on either side, one coin.
-    assert len(layers) == len({layer.seed for layer in layers}) == 2 + 4 + 1
+    # Two embeddings, two layers on either side.
+    assert len(layers) == len({layer.seed for layer in layers}) == 2 + 4
 
 
 def test_the_count_of_draws_is_saved(tmp_path):

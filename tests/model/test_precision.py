@@ -9,7 +9,6 @@ from keras_seq2seq import keras, keras_version, load, save
 from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentropy
 from keras_seq2seq.model.precision import layers_of_precision, optimizer_for, scaled_loss
 from keras_seq2seq.training.build import build_compiled
-from keras_seq2seq.training.callbacks import averaged_weights
 
 KERAS_3 = keras_version.keras_major() == 3
 FACTOR = [1.0]
@@ -124,7 +123,7 @@ def test_gradients_are_measured_and_clipped_as_if_nothing_had_been_scaled(clip_n
 
 
 def test_it_is_saved_and_goes_on(tmp_path, overflow):
-    model = half_model(average=0.5)
+    model = half_model()
     scale = scale_of(model)
     overflow(model)
     model.train_on_batch(*toys.BATCHES[0])
@@ -135,6 +134,5 @@ def test_it_is_saved_and_goes_on(tmp_path, overflow):
     assert [scale_of(model), scale_of(copy)] == [scale / 2, scale / 2 if KERAS_3 else scale]
     for one in (model, copy):
         one.train_on_batch(*toys.BATCHES[1])
-    with averaged_weights(model), averaged_weights(copy):
-        for ours, theirs in zip(weights_of(copy), weights_of(model), strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+    for ours, theirs in zip(weights_of(copy), weights_of(model), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)

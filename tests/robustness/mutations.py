@@ -27,7 +27,6 @@ TESTS = {  # of what an answer and a loss are made of
     "layers/recurrence": "layers/test_recurrence layers/test_recurrent model/test_parity",
     "model/decoding": "model/test_decoding model/test_generation",
     "model/losses": "model/test_losses model/test_train_step model/test_deserialization",
-    "model/scheduled_sampling": "model/test_scheduled_sampling",
     "model/train_step": "model/test_train_step model/test_losses model/test_keras_ways model/test_precision",
 }
 # Of an arithmetic operator one replacement is enough, of a sign that it is left out; of a comparison, its border and its

@@ -34,13 +34,12 @@ def test_cosine_falls_to_nothing_at_the_last_update():
 
 
 def test_the_optimizer_is_adam_with_the_options_asked_for():
-    config = Configuration(learning_rate=0.3, adam_epsilon=1e-5, clip_norm=2.0, average=0.75)
+    config = Configuration(learning_rate=0.3, adam_epsilon=1e-5, clip_norm=2.0)
     described = build_optimizer(config, 100).get_config()
     assert described["learning_rate"] == pytest.approx(0.3) and described["epsilon"] == 1e-5
     assert described["global_clipnorm"] == 2.0
-    assert described["use_ema"] and described["ema_momentum"] == 0.75
     plain = build_optimizer(Configuration(), 100).get_config()
-    assert plain["global_clipnorm"] is None and not plain["use_ema"]
+    assert plain["global_clipnorm"] is None
 
 
 def test_label_smoothing_is_the_loss():
@@ -76,7 +75,7 @@ def test_the_halves_have_what_the_configuration_says():
         **{"embedding_dim": 3, "units": 4, "cell": "lstm", "layers": 2, "residual": True, "bidirectional": True},
         **{"attention": "dot", "tie_embeddings": True, "shared_vocabulary": False},
         **{"dropout": 0.1, "embedding_stddev": 0.5, "recurrent_initializer": "orthogonal"},
-        **{"seed": 7, "max_length": 9, "scheduled_sampling": 0.3, "sampling_updates": 6},
+        **{"seed": 7, "max_length": 9},
     )
     model = build_model(config, toys.WORDS, toys.WORDS, 8)
     both = {
@@ -87,7 +86,6 @@ def test_the_halves_have_what_the_configuration_says():
     assert model.encoder.get_config() == {**both, "bidirectional": True}
     assert model.decoder.get_config() == {**both, "attention": "dot", "tie_embeddings": True}
     assert (model.max_source_length, model.max_target_length) == (9, 8)
-    assert (model.scheduled_sampling, model.sampling_updates, model.seed) == (0.3, 6, 7)
     assert model.decoder.embedding is not model.encoder.embedding
     shared = build_model(Configuration(), toys.WORDS, toys.WORDS, 8)
     assert shared.decoder.embedding is shared.encoder.embedding

@@ -16,7 +16,7 @@ import toys
 from keras_seq2seq import NOTEBOOK, Configuration, InputError, keras, load, train
 from keras_seq2seq.model.saving import LAST_FILE, MODEL_FILE, save
 from keras_seq2seq.training import callbacks
-from keras_seq2seq.training.callbacks import SaveEachEpoch, refuse_weight_keepers, stopping_callbacks
+from keras_seq2seq.training.callbacks import SaveEachEpoch, stopping_callbacks
 
 
 def live_through(model, callbacks, epochs, first=0):
@@ -149,27 +149,6 @@ def test_a_memory_of_nan_is_forgotten():
         live_through(model, stopping_callbacks(config), [{"val_loss": value} for value in (3.0, 2.0)], first=1) is None
     )
     assert model.progress["EarlyStopping"] == {"best": 2.0, "wait": 0.0}
-
-
-class MyCheckpoint(keras.callbacks.ModelCheckpoint):
-    pass
-
-
-KEEPERS = {
-    "ModelCheckpoint": lambda: keras.callbacks.ModelCheckpoint("best.keras"),
-    "MyCheckpoint": lambda: MyCheckpoint("best.keras", save_best_only=True),
-    "EarlyStopping": lambda: keras.callbacks.EarlyStopping(restore_best_weights=True),
-}
-
-
-@pytest.mark.parametrize("name", KEEPERS)
-def test_what_would_keep_other_weights_than_it_judges_is_refused(name):
-    harmless = [keras.callbacks.EarlyStopping(), keras.callbacks.TerminateOnNaN()]
-    refuse_weight_keepers([*harmless, KEEPERS[name]()], Configuration())
-    refuse_weight_keepers(harmless, Configuration(average=0.9))
-    with pytest.raises(InputError, match=rf"^{name} would judge the averages .*--average 0.9.* model.keras") as caught:
-        refuse_weight_keepers([*harmless, KEEPERS[name]()], Configuration(average=0.9))
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("rule", ["val_loss", "val_loss:", "val_loss:0", "val_loss:-1", "loss:x", "perplexity:3", ":3"])
