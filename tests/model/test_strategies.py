@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies as some
 
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import LARGEST, InputError
 from keras_seq2seq.model.decoding import GREEDY, Beam, Sampling, Task, TokenByToken
 
 START, END = 0, 4  # 1, 2, 3 and 4 can be generated; <pad>, 0, cannot, so that it may stand for the start as well
@@ -354,11 +354,13 @@ def test_tokens_are_drawn_as_often_as_they_are_likely(options, chances):
 
 
 def test_the_draws_of_a_row_do_not_hang_together_nor_those_of_two_rows():
-    # The chance of a couple of draws is the product of theirs: over two steps of a row, and over two rows.
+    # The chance of a couple of draws is the product of theirs: over two steps of a row, and over two rows, also of the
+    # second step of one and the first of the next, and of the second before and the first.
     said, _ = drawn(Sampling(seed=1), length=2)
-    for first, second in ((said[:, 0], said[:, 1]), (said[:-1, 0], said[1:, 0])):
+    one, two = said.T
+    for first, second in ((one, two), (one[:-1], one[1:]), (two[:-1], one[1:]), (one[:-1], two[1:])):
         couples = list(itertools.product(CHANCES, repeat=2))
-        counts = [np.sum((first == one) & (second == other)) for one, other in couples]
+        counts = [np.sum((first == token) & (second == other)) for token, other in couples]
         check_frequencies(counts, [CHANCES[one] * CHANCES[other] for one, other in couples])
 
 
@@ -437,6 +439,9 @@ def test_a_strategy_of_ones_own_says_how_to_choose():
         (lambda: Sampling(temperature=math.inf), "temperature is inf"),
         (lambda: Sampling(top_k=-1), "top-k is -1"),
         (lambda: Sampling(seed=2**64), "seed"),  # more than a seed can hold
+        (lambda: Sampling(seed=-1), "seed is -1"),
+        (lambda: Beam(length_penalty=10.5), "length penalty is 10.5"),
+        (lambda: Beam(length_penalty=-10.5), "length penalty is -10.5"),
     ],
 )
 def test_bad_parameters_are_refused(make, named):
@@ -445,7 +450,15 @@ def test_bad_parameters_are_refused(make, named):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("strategy", [Beam(2, 2), Sampling(0.1, 1, 7)], ids=repr)
+def test_parameters_may_be_what_the_messages_say():
+    for length_penalty in (-10, 10):
+        Beam(length_penalty=length_penalty)
+    for number in (0, LARGEST):
+        Sampling(top_k=number, seed=number)
+    assert (Beam(), Sampling()) == (Beam(5, 1, 0.6), Sampling(1.0, 0, 0))
+
+
+@pytest.mark.parametrize("strategy", [GREEDY, Beam(2, 2), Sampling(0.1, 1, 7)], ids=repr)
 def test_strategies_are_frozen_and_equal_where_their_parameters_are(strategy):
     # A model keeps one graph for each strategy, under the strategy itself.
     twin = type(strategy)(**vars(strategy))
