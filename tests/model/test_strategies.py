@@ -116,6 +116,13 @@ def test_a_beam_that_is_too_narrow_loses_the_better_answer():
     assert wide[0][0] == ((1, END), pytest.approx(math.log(0.2), abs=1e-5))
 
 
+def test_the_score_by_hand():
+    # ((5 + 1) / 6) ** 2 is 1, ((5 + 7) / 6) ** 2 is 4.
+    np.testing.assert_allclose(
+        Beam(length_penalty=2).score(tf.constant([-3.0, -3.0]), tf.constant([1, 7])), [-3, -0.75]
+    )
+
+
 def test_the_length_penalty_favours_the_longer_answer_as_much_as_the_formula_says():
     # One token at 0.3 against three at 0.7, 0.6 and 0.6, together 0.252. The first is likelier, but
     # log 0.3 / (6/6)**0.6 = -1.2040 and log 0.252 / (8/6)**0.6 = -1.3783 / 1.1884 = -1.1598.
@@ -455,6 +462,7 @@ def test_parameters_may_be_what_the_messages_say():
         Beam(length_penalty=length_penalty)
     for number in (0, LARGEST):
         Sampling(top_k=number, seed=number)
+    Beam(LARGEST, LARGEST)
     assert (Beam(), Sampling()) == (Beam(5, 1, 0.6), Sampling(1.0, 0, 0))
 
 
