@@ -10,6 +10,7 @@ from keras_seq2seq.keras_version import SameOnBothKeras, keras
 from keras_seq2seq.layers.dropout import Dropout
 from keras_seq2seq.layers.recurrence import SMALL_TABLE, Embedded
 from keras_seq2seq.layers.recurrent import CellChoice, describe_cell, make_cell
+from keras_seq2seq.serialization import build
 
 SIZES = ("vocabulary_size", "embedding_dim", "units", "num_layers")
 
@@ -114,4 +115,5 @@ class RecurrentHalf(SameOnBothKeras, keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], **shared: Any) -> "RecurrentHalf":
         """Makes one of what `get_config` returned, with what it shares with the other half."""
-        return cls(**config, **shared)
+        parts = {name: build(it, role=name) if isinstance(it, dict) else it for name, it in config.items()}
+        return cls(**parts, **shared)

@@ -6,6 +6,7 @@ import tensorflow as tf
 import toys
 
 from keras_seq2seq import Decoder, Encoder, InputError, keras
+from keras_seq2seq.layers.attention import AdditiveAttention, DotAttention
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +117,11 @@ def test_it_comes_back_from_its_configuration(decoder):
     copy.set_weights(decoder.get_weights())
     np.testing.assert_array_equal(copy(token, state), decoder(token, state))
     assert copy.get_config() == decoder.get_config()
+
+
+@pytest.mark.parametrize("attention", [AdditiveAttention, DotAttention])
+def test_an_attention_may_be_given_as_a_layer(attention):
+    decoder = Decoder(7, embedding_dim=3, units=4, cell=keras.layers.GRUCell(4), attention=attention(4))
+    copy = Decoder.from_config(decoder.get_config())
+    assert type(copy.attention) is attention and copy.attention.units == 4
+    assert type(copy.rnn.cell) is keras.layers.GRUCell
