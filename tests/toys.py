@@ -64,8 +64,8 @@ def output_of(code, *arguments, **options):
 
 # Options of a training of these words with all that has to be saved for it to go on as if nothing had been.
 RESUMED = "--deterministic --source-tokens char --target-tokens space --units 24 --embedding-dim 8 --batch-size 16"
-RESUMED += " --inspect 0 --dropout 0.2"
-RESUMED += " --learning-rate-schedule plateau --plateau-patience 1 --early-stopping val_loss:50"
+RESUMED += " --inspect 0 --dropout 0.2 --learning-rate-schedule plateau --plateau-patience 1"
+RESUMED += " --early-stopping val_loss:50"
 
 
 def write_words_to_reverse(folder):

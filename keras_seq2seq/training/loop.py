@@ -29,13 +29,7 @@ from keras_seq2seq.training.build import (
     updates_per_epoch,
     with_splices,
 )
-from keras_seq2seq.training.callbacks import (
-    Inspect,
-    SaveEachEpoch,
-    StopAtNaN,
-    kept,
-    stopping_callbacks,
-)
+from keras_seq2seq.training.callbacks import Inspect, SaveEachEpoch, StopAtNaN, kept, stopping_callbacks
 from keras_seq2seq.training.configuration import SCORES, Configuration
 from keras_seq2seq.training.configuration_files import write_configuration
 from keras_seq2seq.training.interruption import interruptible

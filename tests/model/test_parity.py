@@ -50,7 +50,7 @@ MODELS = {
                 "shared_vocabulary": False,
             },
             # Not at work here, but in the file, where both have to look for them in the same places.
-            **{"dropout": 0.1},
+            "dropout": 0.1,
         },
         [
             *(*EMBEDDINGS, *cell("encoder.rnn"), *cell("encoder.rnn_2")),

@@ -2,10 +2,10 @@
 
     python tests/robustness/kills.py [--kills 50] [--signals KILL KILL KILL TERM INT] [--seed 0] [--folder FOLDER]
 
-Each run has dropout, a plateau schedule and early stopping, is `--deterministic`, and goes on by `--resume`
-after every signal; from its start, where no epoch was saved. Whatever the moment: both files of a run's folder have all
-their numbers, a signal that can be heard ends the process with its one line, nothing half-written stays behind once the
-run has gone on, and the end is that of the run left alone, bit for bit, with each point of each chart there once.
+Each run has dropout, a plateau schedule and early stopping, is `--deterministic`, and goes on by `--resume` after every
+signal; from its start, where no epoch was saved. Whatever the moment: both files of a run's folder have all their
+numbers, a signal that can be heard ends the process with its one line, nothing half-written stays behind once the run
+has gone on, and the end is that of the run left alone, bit for bit, with each point of each chart there once.
 """
 
 import argparse
