@@ -51,8 +51,11 @@ class TensorBoard(keras.callbacks.Callback):
     tokens, padding not counted). By epoch: `epoch/...` of all that Keras reports, and `epoch/perplexity`.
 
     The other tabs, see `summaries`: the graph and the configuration at the start, all else after epochs 1, 2, 4, 8 and
-    so on (images after 1, 4, 16), and at the end. A view that fails is reported in one line and left out from then on;
-    training goes on.
+    so on (images after 1, 4, 16), and after the last one. A view that fails is reported in one line and left out from
+    then on; training goes on.
+
+    It stands behind callbacks that add to Keras's report, to show that too, and behind those that end training, to know
+    the last epoch.
 
     Args:
         run: the run's folder.
@@ -143,15 +146,19 @@ class TensorBoard(keras.callbacks.Callback):
             self.stop_profiling()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        validation = {name.removeprefix("val_"): value for name, value in logs.items() if name.startswith("val_")}
-        train = {name: value for name, value in logs.items() if not name.startswith("val_")}
+        # `ReduceLROnPlateau` reports the learning rate, each Keras under its own name: it has a chart by update.
+        reported = {name: value for name, value in logs.items() if name not in ("lr", "learning_rate")}
+        validation = {name.removeprefix("val_"): value for name, value in reported.items() if name.startswith("val_")}
+        train = {name: value for name, value in reported.items() if not name.startswith("val_")}
         for split, values in (("train", train), ("validation", validation)):
             if values:
                 self.attempt("scalars", split, self.scalars_by_epoch, values)
         number = epoch + 1
-        if number & epoch == 0:  # a power of two; the pictures, which cost as much as all else, at every other one
+        last = number == self.params.get("epochs") or self.model.stop_training
+        # At powers of two; the pictures, which cost as much as all else, at every other one.
+        if last or number & epoch == 0:
             self.observe()
-            if number.bit_length() % 2:
+            if last or number.bit_length() % 2:
                 self.draw()
         self.flush()
 

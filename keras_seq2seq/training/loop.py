@@ -134,12 +134,15 @@ def train(
     views: list[keras.callbacks.Callback] = [StopAtNaN(run)]
     if valid and config.scores_answers():
         views.append(ScoreAnswers(valid.pairs, updates * config.batch_size))
-    if config.tensorboard == "on":
-        views.append(TensorBoard(run, examples, valid, config.profiled_updates(), to_compare(config)))
     if config.inspect:
         views.append(Inspect(first_batch(examples, config), config.inspect))
     else:
         views.append(ProgressTable(len(to_validate) if to_validate else 0))
+    # TensorBoard after those that report or stop, so that it shows what they report and looks at the last epoch; and
+    # before that epoch is saved, so that a run that is killed in between lacks nothing.
+    ending: list[keras.callbacks.Callback] = [*stopping_callbacks(config)]
+    if config.tensorboard == "on":
+        ending.append(TensorBoard(run, examples, valid, config.profiled_updates(), to_compare(config)))
     try:
         if finished:
             print("It has finished already; nothing is left to train.")
@@ -152,7 +155,7 @@ def train(
                     epochs=config.epochs,
                     steps_per_epoch=updates,
                     validation_data=to_validate,
-                    callbacks=[interruption, *views, *callbacks, *stopping_callbacks(config), keeper],
+                    callbacks=[interruption, *views, *callbacks, *ending, keeper],
                     verbose=0,
                     shuffle=False,
                 )

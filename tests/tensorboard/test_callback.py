@@ -15,7 +15,7 @@ from tensorboard.compat.proto.graph_pb2 import GraphDef
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
-from keras_seq2seq import InputError, Vocabulary, encode_pairs, keras
+from keras_seq2seq import Configuration, InputError, Vocabulary, encode_pairs, keras, train
 from keras_seq2seq.data.batching import example_batches
 from keras_seq2seq.data.vocabulary import SPECIAL
 from keras_seq2seq.tensorboard import callback, diagnostics, figures, summaries
@@ -107,6 +107,25 @@ def test_what_a_killed_process_wrote_after_the_last_saved_epoch_is_left_out(tmp_
     for split in ("train", "validation"):
         assert points(read(tmp_path / split), "epoch/loss")[0] == [3, 6, 9]
     assert points(read(tmp_path / "train"), "update/loss")[0] == [*range(1, 10)]
+
+
+@pytest.mark.parametrize("epochs", [3, 100])
+def test_a_run_killed_after_its_last_epoch_was_saved_lacks_no_point(tmp_path, monkeypatch, epochs):
+    """The third epoch is the last one: it was planned so, or a callback, which reports a number too, says so."""
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = epoch == 2
+            logs["half"] = epoch / 2
+
+    monkeypatch.setattr(TensorBoard, "on_train_end", lambda self, logs=None: None)
+    config = Configuration(inspect=0, epochs=epochs, updates_per_epoch=10, logs=str(tmp_path), run="one")
+    train(config, PAIRS, VALID, callbacks=[Stop()])
+    run = tmp_path / "one"
+    events = read(run / "train")
+    assert points(events, "epoch/exact_match")[0] == [10, 20, 30]
+    assert points(events, "epoch/half") == ([10, 20, 30], [0, 0.5, 1])
+    assert points(read(run / "validation"), "hidden_states")[0] == [10, 30]
 
 
 def test_a_point_is_the_mean_since_the_last_one(run):
