@@ -25,8 +25,9 @@ from keras_seq2seq.training.configuration import Configuration
 
 SHARE = 2 / 3  # of the epochs that learn splices too; the last ones learn the given pairs alone, which are all right
 # Updates for each shape of a batch after which XLA has given back the time it takes to compile: between 230 (LSTM) and
-# 610 (SimpleRNN) were measured on two CPU cores, with 256 units; see the results page.
-PAYS_BACK = 600
+# 610 (SimpleRNN) were measured on two CPU cores, with 256 units. On a GPU, an H100, it takes a minute for a shape and
+# then saves 30 ms or more of an update. See the results page.
+PAYS_BACK = {"CPU": 600, "GPU": 2000}
 BOTH_HALVES = ("embedding_dim", "units", "residual", "dropout", "embedding_stddev", "recurrent_initializer", "seed")
 
 
@@ -149,15 +150,17 @@ def decide_xla(config: Configuration, examples: Examples, updates: int, own_part
         updates: in the whole run.
         own_parts: whether a cell, an attention, a loss or a metric is the user's: XLA cannot compile everything.
     """
-    # On a CPU, XLA draws the random numbers of a dropout so slowly that nothing is won.
+    device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    unfit = own_parts or replicas > 1 or config.deterministic or config.dropout
+    # On a CPU, XLA draws the random numbers of a dropout so slowly that nothing is won.
+    unfit = own_parts or replicas > 1 or config.deterministic or (config.dropout and device == "CPU")
     if config.jit_compile == "off" or (config.jit_compile == "auto" and unfit):
         return False
     shapes = np.unique(make_layout(examples, config.batch_size, config.length_buckets).shapes, axis=0)
-    if config.jit_compile == "auto" and updates < PAYS_BACK * len(shapes):
+    if config.jit_compile == "auto" and updates < PAYS_BACK[device] * len(shapes):
         return False
-    print(f"XLA: compiles the training step for each of {len(shapes)} shapes of a batch, which takes seconds each")
+    each = {"CPU": "seconds", "GPU": "a minute"}[device]
+    print(f"XLA: compiles the training step for each of {len(shapes)} shapes of a batch, which takes {each} each")
     return True
 
 

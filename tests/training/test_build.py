@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import toys
 
 from keras_seq2seq import Configuration, Decoder, InputError, encode_pairs, keras
@@ -116,6 +117,14 @@ def test_xla_keeps_away_from_dropout_from_fixed_bits_and_from_parts_of_ones_own(
     own_parts = not option
     assert not decided(100_000, own_parts, **option)
     assert decided(1, own_parts, jit_compile="on", **option)  # whoever asks for it gets it
+
+
+def test_on_a_gpu_xla_takes_longer_to_win_and_wins_with_dropout_too(monkeypatch, capsys):
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: ["GPU:0"] if kind == "GPU" else [])
+    assert not decided(1999, dropout=0.1)
+    assert decided(2000, dropout=0.1)
+    assert capsys.readouterr().out.endswith("which takes a minute each\n")
+    assert not decided(100_000, deterministic=True)
 
 
 def test_xla_can_be_switched_off():
