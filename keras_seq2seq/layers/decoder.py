@@ -93,12 +93,10 @@ class Decoder(RecurrentHalf):
             if attention not in ATTENTIONS:
                 raise InputError(f"the attention is {attention!r}; choose one of: {', '.join(ATTENTIONS)}")
             own.attention, self.attention = attention, ATTENTIONS[attention](size)
+        elif attention is not None and not isinstance(attention, Attention):
+            raise InputError(f"the attention is {attention!r:.60}; give an object of a class derived from `Attention`")
         else:
             own.attention, self.attention = describe(attention), attention
-            if attention is not None and not isinstance(attention, Attention):
-                raise InputError(
-                    f"the attention is {attention!r:.60}; give an object of a class derived from `Attention`"
-                )
         if self.attention:
             self.combine = keras.layers.Dense(size, activation="tanh", use_bias=False)
         # Logits stay float32 whatever the policy: a softmax over a vocabulary needs the range.
