@@ -1,5 +1,6 @@
 """What is learnt from: losses of one's own and those that layers add, sample weights, metrics, learning rates."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -456,6 +457,37 @@ def test_under_xla_there_is_a_graph_for_each_shape_and_the_numbers_are_those_wit
         if jit_compile:
             assert sorted(map(tuple, traced)) == [tuple(short[1].shape), tuple(long[1].shape)]
     assert losses[True] == pytest.approx(losses[False], rel=1e-5)
+    if not KERAS_3:  # Keras's own callbacks ask for it
+        assert int(model._train_counter) == 2 * 4
+
+
+def test_it_is_xla_that_compiles():
+    """A function of Python is what XLA cannot compile."""
+
+    def by_python(labels, logits):
+        one = tf.ensure_shape(tf.numpy_function(lambda: np.float32(1), [], tf.float32), [])
+        return one * token_crossentropy(labels, logits)
+
+    model = toys.make_model()
+    for jit_compile in (False, True):
+        model.compile(keras.optimizers.SGD(0.08), loss=by_python, jit_compile=jit_compile)
+        with pytest.raises(Exception, match="PyFunc|EagerPyFunc") if jit_compile else contextlib.nullcontext():
+            model.fit(toys.dataset_of(toys.BATCHES), verbose=0)
+
+
+def test_measuring_drops_nothing_out():
+    kept, dropping = (toys.compiled_model(dropout=dropout) for dropout in (0.0, 0.5))
+    for variable, value in zip(dropping.trainable_variables, kept.trainable_variables, strict=True):
+        variable.assign(value)
+    expected, *again = (model.evaluate(*toys.BATCHES[0], verbose=0) for model in (kept, dropping, dropping))
+    assert again == [pytest.approx(expected, rel=1e-6)] * 2
+
+
+def test_a_gradient_that_is_not_finite_has_no_norm_to_show():
+    model = toys.make_model()
+    model.compile(keras.optimizers.SGD(0.08), loss=lambda labels, logits: token_crossentropy(labels, logits) * np.inf)
+    model.train_on_batch(*toys.BATCHES[0])
+    assert (float(model.norm_tracker.total), float(model.norm_tracker.count)) == (0, 1)
 
 
 def test_a_row_without_labels_changes_nothing():
@@ -464,3 +496,12 @@ def test_a_row_without_labels_changes_nothing():
     filled = twice, tf.pad(labels, [[0, len(labels)], [0, 0]])
     plain, with_rows = (model.evaluate(*batch, verbose=0, return_dict=True) for batch in ((inputs, labels), filled))
     assert with_rows == pytest.approx(plain, rel=1e-6)
+
+
+def test_tokens_are_counted_in_source_and_labels_but_not_in_a_row_that_only_fills_up():
+    model, ((source, target_input), labels) = toys.compiled_model(), toys.BATCHES[0]
+    model.train_on_batch((source, target_input), labels)
+    assert float(model.tokens_tracker.result()) == (4 + 2) + (6 + 2)
+    model.reset_metrics()
+    model.train_on_batch((source, target_input), tf.concat([labels[:1], tf.zeros_like(labels[1:])], axis=0))
+    assert float(model.tokens_tracker.result()) == 4 + 6
