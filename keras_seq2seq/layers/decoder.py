@@ -17,7 +17,6 @@ Memory = tuple[tf.Tensor, ...]  # keys, memory and its mask, where there is an a
 Run = Callable[[keras.layers.RNN, tf.Tensor, State], tuple[tf.Tensor, State]]
 
 
-@keras.utils.register_keras_serializable("keras_seq2seq")
 class TiedProjection(keras.layers.Layer):
     """Projects to the vocabulary by the embedding's own matrix (Press and Wolf, 2017).
 

@@ -8,7 +8,6 @@ import tensorflow as tf
 from keras_seq2seq.keras_version import keras, keras_major
 
 
-@keras.utils.register_keras_serializable("keras_seq2seq")
 class Dropout(keras.layers.Layer):
     """Dropout (Srivastava et al., 2014) whose masks follow from the seed, its name and the count of its draws.
 
@@ -28,7 +27,6 @@ class Dropout(keras.layers.Layer):
         super().__init__(**options)
         self.rate = rate
         self.seed = seed ^ zlib.crc32(stream.encode()) % 2**31
-        self.stream = stream
         self.supports_masking = True
         first = tf.VariableAggregation.ONLY_FIRST_REPLICA if keras_major() == 2 else "only_first_replica"
         self.draws = self.add_weight(
@@ -46,6 +44,3 @@ class Dropout(keras.layers.Layer):
         drawn = tf.random.stateless_uniform(tf.shape(inputs), tf.stack([tf.constant(self.seed, tf.int64), count]))
         kept = tf.cast(drawn >= self.rate, inputs.dtype)
         return inputs * (kept / tf.cast(1.0 - self.rate, inputs.dtype))
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed, "stream": self.stream}

@@ -22,7 +22,7 @@ TESTS = {  # of what an answer and a loss are made of
     "data/batching": "data/test_batching",
     "layers/attention": "layers/test_attention layers/test_recurrent layers/test_decoder",
     "layers/decoder": "layers/test_decoder layers/test_recurrent layers/test_attention model/test_decoding",
-    "layers/dropout": "layers/test_recurrent layers/test_encoder",
+    "layers/dropout": "layers/test_dropout layers/test_recurrent layers/test_encoder",
     "layers/encoder": "layers/test_encoder layers/test_recurrent",
     "layers/recurrence": "layers/test_recurrence layers/test_recurrent",
     "model/decoding": "model/test_decoding model/test_strategies",
