@@ -277,6 +277,15 @@ def test_text_pairs_become_batches_by_hand():
     assert labels.numpy().tolist() == [[7, END, PAD], [6, 7, END]]
 
 
+def test_by_default_batches_have_64_rows_of_eight_buckets_and_pairs_up_to_100_tokens():
+    pairs = [(" ".join(["b"] * length), "c") for length in range(1, 102)] * 8
+    assert len(encode_pairs(pairs, WORDS, WORDS).pairs) == 8 * 100
+    shapes = [tuple(source.shape) for (source, _), _ in batches(pairs, WORDS, WORDS)]
+    assert {rows for rows, _ in shapes} == {64}
+    times = sorted({time for _, time in shapes})
+    assert len(times) == 8 and times[-1] == 1 + 100  # the start token stands before them
+
+
 def test_text_pairs_are_sorted_by_length():
     short, long = ("b", "c"), ("b c d b c d", "d")
     shapes = [tuple(source.shape) for (source, _), _ in batches([short, long] * 3, WORDS, WORDS, batch_size=3)]
