@@ -98,6 +98,7 @@ class Layout(NamedTuple):
 def make_layout(examples: Examples, batch_size: int, length_buckets: int) -> Layout:
     """Sorts examples into at most `length_buckets` groups of about equal size, by their longer side, and cuts them."""
     sides = np.stack([examples.source.row_lengths(), examples.labels.row_lengths()], axis=1)
+    batch_size = min(batch_size, len(sides))  # or else a huge one would take the memory of its rows
     longer = sides.max(axis=1)
     edges = np.unique(np.quantile(longer, np.linspace(0, 1, length_buckets + 1)[1:], method="inverted_cdf"))
     bucket_of = np.searchsorted(edges, longer)

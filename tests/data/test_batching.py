@@ -152,6 +152,12 @@ def test_one_bucket_holds_everything():
     assert shapes == [[2, 6, 7]] * 3
 
 
+def test_a_batch_larger_than_all_examples_is_a_batch_of_them_all():
+    _, positions, shapes = layout_of(FIVE, batch_size=2**31 - 1, length_buckets=1)
+    assert positions == [[0, 1, 2, 3, 4]]
+    assert shapes == [[5, 6, 7]]
+
+
 def test_more_buckets_than_lengths_make_no_empty_bucket():
     bucket_of, _, shapes = layout_of([(1, 1)] * 3 + [(4, 4)], length_buckets=10)
     assert bucket_of == [0, 0, 0, 1]
