@@ -268,7 +268,7 @@ def _unpack(batch: Any) -> tuple[tuple[tf.Tensor, tf.Tensor], tf.Tensor, tf.Tens
 def _per_token(loss: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     if loss.shape.rank != labels.shape.rank:
         raise ValueError(
-            f"the loss has the shape {tuple(loss.shape)}: it has to give a number for each token, (batch, time); mask "
+            f"the loss has the shape {loss.shape}: it has to give a number for each token, (batch, time); mask "
             "and mean are the model's business"
         )
     return tf.cast(loss, tf.float32)
