@@ -482,6 +482,15 @@ def test_it_is_xla_that_compiles():
             model.fit(toys.dataset_of(toys.BATCHES), verbose=0)
 
 
+def test_data_may_be_given_by_name():
+    inputs, labels = toys.BATCHES[0]
+    by_place, by_name = (
+        toys.compiled_model().fit(*place, **name, verbose=0, shuffle=False)
+        for place, name in (((inputs, labels), {}), ((), {"x": inputs, "y": labels}))
+    )
+    assert by_name.history == by_place.history
+
+
 def test_measuring_drops_nothing_out():
     kept, dropping = (toys.compiled_model(dropout=dropout) for dropout in (0.0, 0.5))
     for variable, value in zip(dropping.trainable_variables, kept.trainable_variables, strict=True):
