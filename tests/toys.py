@@ -62,6 +62,15 @@ def output_of(code, *arguments, **options):
     return done.stdout
 
 
+# Begins a program for `run_python` that has two replicas, each on a device of its own.
+TWO_REPLICAS = """
+import json, sys, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+assert strategy.num_replicas_in_sync == 2
+"""
+
 # Options of a training of these words with all that has to be saved for it to go on as if nothing had been.
 RESUMED = "--deterministic --source-tokens char --target-tokens space --units 24 --embedding-dim 8 --batch-size 16"
 RESUMED += " --inspect 0 --dropout 0.2 --learning-rate-schedule plateau --plateau-patience 1"

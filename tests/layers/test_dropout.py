@@ -45,11 +45,7 @@ def test_its_count_is_saved_but_not_learnt_and_masks_pass_through():
     assert dropout.compute_mask(tf.ones([1, 2, 3]), mask) is mask
 
 
-TWO_REPLICAS = """
-import json, tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+DRAW_TWICE = """
 from keras_seq2seq.layers.dropout import Dropout
 with strategy.scope():
     dropout = Dropout(0.5, seed=0, stream="a")
@@ -60,7 +56,7 @@ print(json.dumps([part.numpy().tolist() for parts in drawn for part in parts]))
 
 
 def test_no_replica_draws_what_another_one_does_now_or_later():
-    draws = [np.array(draw) for draw in json.loads(toys.output_of(TWO_REPLICAS).splitlines()[-1])]
+    draws = [np.array(draw) for draw in json.loads(toys.output_of(toys.TWO_REPLICAS + DRAW_TWICE).splitlines()[-1])]
     assert len(draws) == 4
     for number, draw in enumerate(draws):
         for other in draws[:number]:

@@ -377,21 +377,15 @@ def test_the_limit_of_the_norm_bites_in_some_batches_only():
     assert min(norms) < 0.9 * CLIP_NORM and max(norms) > 1.1 * CLIP_NORM
 
 
-TWO_REPLICAS = """
-import sys
+RUN_UNDER_TWO = """
 sys.path[:0] = sys.argv[1], sys.argv[1] + "/model"
-import json, tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-assert strategy.num_replicas_in_sync == 2
 import test_seq2seq
 print(json.dumps(test_seq2seq.run_under(strategy)))
 """
 
 
 def test_two_replicas_make_the_steps_of_one(one_replica):
-    printed = toys.output_of(TWO_REPLICAS, toys.ROOT / "tests")
+    printed = toys.output_of(toys.TWO_REPLICAS + RUN_UNDER_TWO, toys.ROOT / "tests")
     ours = json.loads(printed.splitlines()[-1])
     assert_same_run(ours, one_replica)
     assert ours["measures"] == pytest.approx(one_replica["measures"], rel=1e-5)
@@ -399,7 +393,7 @@ def test_two_replicas_make_the_steps_of_one(one_replica):
 
 def test_the_main_job_runs_under_two_replicas_and_is_watched(tmp_path):
     code = (
-        TWO_REPLICAS.partition("import test_seq2seq")[0]
+        toys.TWO_REPLICAS
         + """
 from keras_seq2seq import Configuration, train
 from keras_seq2seq.data.corpora import NOTEBOOK

@@ -365,20 +365,15 @@ def run_under(strategy):
     }
 
 
-TWO_REPLICAS = """
-import sys
+RUN_UNDER_TWO = """
 sys.path[:0] = sys.argv[1], sys.argv[1] + "/model"
-import json, tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 import test_train_step
 print(json.dumps(test_train_step.run_under(strategy)))
 """
 
 
 def test_two_replicas_learn_from_added_losses_and_show_own_metrics_as_one_does():
-    ours = json.loads(toys.output_of(TWO_REPLICAS, toys.ROOT / "tests").splitlines()[-1])
+    ours = json.loads(toys.output_of(toys.TWO_REPLICAS + RUN_UNDER_TWO, toys.ROOT / "tests").splitlines()[-1])
     one = run_under(tf.distribute.get_strategy())
     for epoch in range(2):
         check_own_metrics({name: values[epoch] for name, values in ours["shown"].items()}, 26)
