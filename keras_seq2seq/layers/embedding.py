@@ -78,6 +78,12 @@ class RecurrentHalf(SameOnBothKeras, keras.Model):
                 stream = layer_name(f"{self.side}/outputs", number)
                 setattr(self, layer_name("dropout", number), Dropout(dropout, seed, stream))
 
+    @property
+    def state_sizes(self) -> list[int]:
+        """Sizes of the state that the encoder leaves and the decoder starts from, layer by layer."""
+        cells = [getattr(self, layer_name("rnn", number)).cell for number in range(self.arguments.num_layers)]
+        return [size for cell in cells for size in tf.nest.flatten(cell.state_size)]
+
     def own_embedding(self) -> keras.layers.Embedding:
         """Makes the embedding, which masks padding.
 

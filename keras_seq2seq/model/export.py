@@ -8,10 +8,12 @@ import tensorflow as tf
 from keras_seq2seq import files
 from keras_seq2seq.errors import InputError
 from keras_seq2seq.model.decoding import GREEDY, Beam, Strategy
-from keras_seq2seq.model.seq2seq import Seq2Seq
+from keras_seq2seq.model.generation import TextGeneration
+
+BEAM = Beam(width=5, nbest=5)
 
 
-def export(model: Seq2Seq, folder: str | os.PathLike, beam: Strategy = Beam(width=5, nbest=5)) -> None:  # noqa: B008
+def export(model: TextGeneration, folder: str | os.PathLike, beam: Strategy = BEAM) -> None:
     """Writes a SavedModel that needs neither this package nor Keras: a stock TensorFlow Serving can run it.
 
     It holds core TensorFlow operations alone; those of a model with subwords or normalized texts need

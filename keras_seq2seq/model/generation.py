@@ -44,8 +44,8 @@ class TextGeneration(keras.Model):
         for each strategy, and kept for those used last.
 
         Raises:
-            TypeError: the strategy has no value that tells it from others, as a frozen dataclass has: every call would
-                trace it anew.
+            TypeError: it is no strategy, or has no value that tells it from others, as a frozen dataclass has: every
+                call would trace it anew.
         """
         _require_value(strategy)
         return self._graphs().of_strategy(strategy)
@@ -210,6 +210,8 @@ def list_of_texts(texts: Iterable[str], name: str) -> list[str]:
 
 
 def _require_value(strategy: Strategy) -> None:
+    if isinstance(strategy, type) or not callable(strategy) or not hasattr(strategy, "width"):
+        raise TypeError(f"the strategy is {strategy!r:.60}; give an object of `decoding`, such as Beam(width=5)")
     try:
         twin = copy.copy(strategy)
         found_again = twin == strategy and hash(twin) == hash(strategy)

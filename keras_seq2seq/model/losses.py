@@ -68,15 +68,24 @@ def token_loss(loss: Any) -> TokenLoss:
 
     Raises:
         TypeError: it belongs to the other Keras.
-        ValueError: it takes the logits for probabilities.
+        ValueError: it takes the logits for probabilities, or wants a vector for each label, or is not one.
     """
     if loss is None or loss == "sparse_categorical_crossentropy":
         return token_crossentropy
     require_same_keras(loss, "loss")
     if isinstance(loss, str):
         loss = keras.losses.get(loss)
-    if isinstance(loss, keras.losses.SparseCategoricalCrossentropy) and not loss.get_config().get("from_logits"):
-        raise ValueError("the model puts out logits: write SparseCategoricalCrossentropy(from_logits=True)")
+    if not callable(loss):
+        raise ValueError(f"the loss is {loss!r:.60}; the model has one output: give one loss")
+    function = getattr(loss, "fn", loss)  # of an object of Keras's own
+    if function is keras.losses.sparse_categorical_crossentropy:
+        if loss is function or not loss.get_config().get("from_logits"):
+            raise ValueError("the model puts out logits: write SparseCategoricalCrossentropy(from_logits=True)")
+    elif str(getattr(function, "__module__", "")).startswith(("keras.", "tf_keras.")):
+        raise ValueError(
+            f"the labels are ids, but {function.__name__} wants a vector for each: give SparseCategoricalCrossentropy, "
+            "or a loss of your own of labels (batch, time) and logits (batch, time, vocabulary)"
+        )
     return loss.call if isinstance(loss, keras.losses.Loss) else loss
 
 

@@ -11,7 +11,9 @@ from keras_seq2seq.keras_version import keras, registered_name, require_same_ker
 from keras_seq2seq.layers.contract import DecoderContract, EncoderContract, State
 from keras_seq2seq.model.decoding import GREEDY, Strategy, Task
 from keras_seq2seq.model.deserialization import compile_options
+from keras_seq2seq.model.export import BEAM, export
 from keras_seq2seq.model.generation import TextGeneration
+from keras_seq2seq.model.parts import freeze, frozen_layers
 from keras_seq2seq.model.precision import layers_of_policy
 from keras_seq2seq.model.replicas import require_supported_strategy
 from keras_seq2seq.model.train_step import TrainStep
@@ -42,7 +44,7 @@ class Seq2Seq(TextGeneration, TrainStep):
 
     Raises:
         InputError: a vocabulary lacks the token that begins its texts or is not of the size that encoder or decoder
-            have, or a number is out of range.
+            have, the decoder starts from another state than the encoder leaves, or a number is out of range.
         TypeError: encoder or decoder belongs to the other Keras.
         ValueError: the class of encoder or decoder is not registered with Keras.
 
@@ -76,6 +78,12 @@ class Seq2Seq(TextGeneration, TrainStep):
             size = getattr(getattr(half, "arguments", None), "vocabulary_size", len(vocabulary))
             if size != len(vocabulary):
                 raise InputError(f"the {role} has {size} ids, but the {side} vocabulary {len(vocabulary)} tokens")
+        left, wanted = (getattr(half, "state_sizes", None) for half in (encoder, decoder))
+        if None not in (left, wanted) and left != wanted:
+            raise InputError(
+                f"the encoder leaves a state of the sizes {left}, but the decoder starts from {wanted}: give both the "
+                "same kind of cell, units and num_layers"
+            )
         self.encoder: Any = encoder
         self.decoder: Any = decoder
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
@@ -100,7 +108,7 @@ class Seq2Seq(TextGeneration, TrainStep):
         return [known.index(token) for token in tokens if token in known]
 
     def call(self, inputs: tuple[tf.Tensor, tf.Tensor], training: bool = False) -> tf.Tensor:
-        source, target_input = inputs
+        source, target_input = _pair_of_ids(inputs)
         state, memory = self.encode(source, training)
         return self.decoder(target_input, state, memory, training=training)
 
@@ -162,6 +170,20 @@ class Seq2Seq(TextGeneration, TrainStep):
         self((token, token))
         return self
 
+    def save(self, filepath: Any, *arguments: Any, **options: Any) -> None:
+        """Saves the model, as `keras.Model.save`; `keras_seq2seq.save` never leaves half a file.
+
+        Raises:
+            ValueError: the file would be HDF5, from which Keras builds no model of another class than its own.
+        """
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(f"{filepath}: this model cannot be read from HDF5; give a name that ends in .keras")
+        super().save(filepath, *arguments, **options)
+
+    def export(self, filepath: Any, beam: Strategy = BEAM) -> None:
+        """Exports the model for serving: see `keras_seq2seq.export`."""
+        export(self, filepath, beam)
+
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles a loaded model, also for Keras's own `load_model`, which would build whatever the file describes."""
         self.compile(**compile_options(config))
@@ -176,6 +198,7 @@ class Seq2Seq(TextGeneration, TrainStep):
             "source_vocabulary": self.source_vocabulary.get_config(),
             "target_vocabulary": self.target_vocabulary.get_config(),
             **{name: getattr(self, name) for name in SIZES},
+            "frozen": frozen_layers(self) if self._compiled.frozen is None else self._compiled.frozen,
             "policy": self.encoder.dtype_policy.name,
             "progress": self.progress,
         }
@@ -192,13 +215,16 @@ class Seq2Seq(TextGeneration, TrainStep):
                 f"was saved by another version of keras_seq2seq (format {config.get('format')}, not {FORMAT})"
             )
         described = ("encoder", "decoder", "source_vocabulary", "target_vocabulary")
-        require_keys("model", config, ("format", *described, *SIZES, "shared_embedding", "policy", "progress"))
+        further = ("shared_embedding", "frozen", "policy", "progress")
+        require_keys("model", config, ("format", *described, *SIZES, *further))
         for name in described:
             if name not in config:
                 raise InputError(f"its model is described without {name}")
-        progress = config.get("progress", {})
+        progress, frozen = config.get("progress", {}), config.get("frozen")
         if not isinstance(progress, dict):
             raise InputError("its progress is not described by names and values")
+        if not isinstance(frozen, list | None):
+            raise InputError("its frozen layers are not a list of names")
         with layers_of_policy(config.get("policy", "float32")):
             encoder = build(config["encoder"], keras.layers.Layer, role="encoder")
             shared = {"embedding": encoder.embedding} if config.get("shared_embedding") else {}
@@ -206,7 +232,22 @@ class Seq2Seq(TextGeneration, TrainStep):
         source, target = (Vocabulary.from_config(config[f"{side}_vocabulary"]) for side in ("source", "target"))
         model = cls(encoder, decoder, source, target, **{name: config[name] for name in SIZES if name in config})
         model.progress.update(progress)
+        if frozen is not None:
+            freeze(model, frozen)
         return model.create_weights()
+
+
+def _pair_of_ids(inputs: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    if not isinstance(inputs, tuple | list) or len(inputs) != 2:
+        raise TypeError(
+            "the model reads (source, target_input), and learns from ((source, target_input), labels): ids, as "
+            "`batches` makes them; texts are answered by `generate`"
+        )
+    source, target_input = inputs
+    for ids in (source, target_input):
+        if not tf.as_dtype(ids.dtype).is_integer:
+            raise TypeError(f"the model reads ids, int32; these are {tf.as_dtype(ids.dtype).name}")
+    return source, target_input
 
 
 def _description_of(half: Any) -> dict[str, Any]:

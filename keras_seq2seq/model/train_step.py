@@ -10,6 +10,7 @@ from keras_seq2seq.errors import InputError
 from keras_seq2seq.keras_version import SameOnBothKeras, keras, keras_major, require_same_keras
 from keras_seq2seq.model import metrics as own_metrics
 from keras_seq2seq.model.losses import UnknownLoss, label_mask, masked_mean, token_crossentropy, token_loss
+from keras_seq2seq.model.parts import frozen_layers
 from keras_seq2seq.model.precision import apply_gradients, scaled_loss, unscaled
 from keras_seq2seq.model.replicas import mean_over_replicas, result_over_replicas, sum_over_replicas
 from keras_seq2seq.serialization import describe
@@ -22,23 +23,24 @@ class TrainStep(SameOnBothKeras, keras.Model):
     """The part of `Seq2Seq` that Keras's `compile`, `fit` and `evaluate` call: a mix-in."""
 
     train_function: Any  # Keras's own, made when it is first needed
-    hidden_when_saving = (
-        *SameOnBothKeras.hidden_when_saving,
-        *("loss_tracker", "accuracy_tracker", "exact_tracker", "norm_tracker", "tokens_tracker", "_metrics"),
-    )
+    hidden_when_saving = (*SameOnBothKeras.hidden_when_saving, "_metrics")
 
     def start_tracking(self) -> None:
         """Makes the trackers; called once, by `__init__`."""
         if keras_major() == 2:
             # Each replica returns what all of them measured; Keras 2 would add that up over the workers.
             self.distribute_reduction_method = "first"
-        # In a plain object, where Keras does not look for what to save.
-        self._compiled = types.SimpleNamespace(loss=None, token_loss=token_crossentropy, metrics=[], weighted=[])
-        self.loss_tracker = keras.metrics.Mean(name="loss")
-        self.accuracy_tracker = keras.metrics.Mean(name="token_accuracy")
-        self.exact_tracker = keras.metrics.Mean(name="exact_match")
-        self.norm_tracker = keras.metrics.Mean(name="gradient_norm")
-        self.tokens_tracker = keras.metrics.Sum(name="tokens")
+        # In plain objects, where Keras does not look for what to save, to count as weights or to show.
+        self._compiled = types.SimpleNamespace(
+            loss=None, token_loss=token_crossentropy, metrics=[], weighted=[], frozen=None
+        )
+        self._trackers = types.SimpleNamespace(
+            loss=keras.metrics.Mean(name="loss"),
+            accuracy=keras.metrics.Mean(name="token_accuracy"),
+            exact=keras.metrics.Mean(name="exact_match"),
+            norm=keras.metrics.Mean(name="gradient_norm"),
+            tokens=keras.metrics.Sum(name="tokens"),
+        )
 
     def compile(
         self,
@@ -63,12 +65,15 @@ class TrainStep(SameOnBothKeras, keras.Model):
 
         Raises:
             TypeError: something belongs to the other Keras.
-            ValueError: the loss would take logits for probabilities.
+            ValueError: the loss is none for ids and logits, or there are weights for several losses.
         """
         require_same_keras(optimizer, "optimizer")
+        if options.get("loss_weights") is not None:
+            raise ValueError("the model has one loss: loss_weights is for several")
         self._compiled.loss, self._compiled.token_loss = loss, token_loss(loss)
         self._compiled.metrics = own_metrics.resolve(metrics)
         self._compiled.weighted = own_metrics.resolve(weighted_metrics)
+        self._compiled.frozen = frozen_layers(self)  # what is frozen later counts from the next `compile` on
         if not self.built:  # before training, so that there is something to summarise, save and restore
             self.create_weights()
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **options)
@@ -132,7 +137,7 @@ class TrainStep(SameOnBothKeras, keras.Model):
             loss = scaled_loss(self.optimizer, loss + self._added_losses())
         self._update(gradients_of(tape, loss, self.trainable_variables))
         source = inputs[0] * tf.cast(tf.reduce_any(labels != 0, axis=1, keepdims=True), inputs[0].dtype)
-        self.tokens_tracker.update_state(tf.math.count_nonzero(source) + tf.math.count_nonzero(labels))
+        self._trackers.tokens.update_state(tf.math.count_nonzero(source) + tf.math.count_nonzero(labels))
         return self._track(logits, crossentropy, labels, weights)
 
     def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
@@ -146,8 +151,8 @@ class TrainStep(SameOnBothKeras, keras.Model):
         results = self._track(logits, token_crossentropy(labels, logits), labels, weights)
         exact = tf.cast(self.exact_matches(inputs[0], labels), tf.float32)
         # A row without labels only fills the batch up.
-        self.exact_tracker.update_state(exact, sample_weight=tf.reduce_any(labels != 0, axis=1))
-        return {**results, "exact_match": mean_over_replicas(self.exact_tracker)}
+        self._trackers.exact.update_state(exact, sample_weight=tf.reduce_any(labels != 0, axis=1))
+        return {**results, "exact_match": mean_over_replicas(self._trackers.exact)}
 
     def _added_losses(self) -> tf.Tensor | float:
         """Returns what layers add to the loss, regularisers and `add_loss`: this replica's share, as gradients add up.
@@ -160,7 +165,7 @@ class TrainStep(SameOnBothKeras, keras.Model):
     def _update(self, gradients: list[tf.Tensor]) -> None:
         gradients = unscaled(self.optimizer, [sum_over_replicas(gradient) for gradient in gradients])
         norm = tf.linalg.global_norm(gradients)
-        self.norm_tracker.update_state(tf.where(tf.math.is_finite(norm), norm, 0.0))
+        self._trackers.norm.update_state(tf.where(tf.math.is_finite(norm), norm, 0.0))
         # Here and not by the optimizer, which on some replicas would hold its own part against the norm of the whole.
         clip_norm = getattr(getattr(self.optimizer, "inner_optimizer", self.optimizer), "global_clipnorm", None)
         if clip_norm:
@@ -178,15 +183,15 @@ class TrainStep(SameOnBothKeras, keras.Model):
         correct = tf.cast(tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels, tf.float32)
         # Weighted by labels, so that the mean of an epoch does not depend on how it was cut into batches.
         for tracker, values in (
-            (self.loss_tracker, crossentropy),
-            (self.accuracy_tracker, correct),
+            (self._trackers.loss, crossentropy),
+            (self._trackers.accuracy, correct),
         ):
             tracker.update_state(tf.reshape(values, [-1]), sample_weight=tf.reshape(mask, [-1]))
         own_metrics.update(self._compiled.metrics, labels, logits, mask)
         own_metrics.update(self._compiled.weighted, labels, logits, mask * weights)
         return {
-            "loss": mean_over_replicas(self.loss_tracker),
-            "token_accuracy": mean_over_replicas(self.accuracy_tracker),
+            "loss": mean_over_replicas(self._trackers.loss),
+            "token_accuracy": mean_over_replicas(self._trackers.accuracy),
             **{metric.name: result_over_replicas(metric) for metric in self._own_metrics},
         }
 
@@ -196,9 +201,12 @@ class TrainStep(SameOnBothKeras, keras.Model):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        """The trackers that Keras resets at the start of every epoch."""
-        trackers = [self.loss_tracker, self.accuracy_tracker, self.exact_tracker]
-        return [*trackers, self.norm_tracker, self.tokens_tracker, *self._own_metrics]
+        """The trackers that Keras resets at the start of every epoch, in the order of the numbers that it lists.
+
+        Those that only `evaluate` reports, or none, come last, so that `metrics_names` fits every list.
+        """
+        own = self._trackers
+        return [own.loss, own.accuracy, *self._own_metrics, own.exact, own.norm, own.tokens]
 
     def _maybe_symbolic_build(self, **batch: Any) -> None:
         # Keras 3 builds from the mean of the replicas' parts of a batch. There is none where one part has more rows.
@@ -210,8 +218,11 @@ class TrainStep(SameOnBothKeras, keras.Model):
         Raises:
             InputError: the model comes from a file, and its loss is not known here.
             TypeError: a callback belongs to the other Keras.
-            ValueError: the learning rate follows a schedule that a callback would change, or that has come to its end.
+            ValueError: the learning rate follows a schedule that a callback would change, or that has come to its end;
+                or classes are weighed.
         """
+        if options.get("class_weight") is not None:
+            raise ValueError("class_weight weighs rows of one class; give each token its weight: sample_weight")
         if isinstance(self._compiled.loss, UnknownLoss):
             raise InputError(self._compiled.loss.message)
         schedule = _schedule_of(getattr(self, "optimizer", None))  # without `compile`, Keras raises its own error

@@ -4,51 +4,15 @@ All of it runs eagerly, operation by operation. Five pairs take a fraction of a 
 them would take longer than the whole training of the notebook's two pairs.
 """
 
-from collections.abc import Iterator
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
 from keras_seq2seq.data.batching import Examples
 from keras_seq2seq.data.vocabulary import Vocabulary
-from keras_seq2seq.keras_version import keras
 from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentropy
+from keras_seq2seq.model.parts import named_weights
 from keras_seq2seq.model.seq2seq import Seq2Seq
 from keras_seq2seq.model.train_step import gradients_of
-
-
-def named_parts(model: keras.Model) -> Iterator[tuple[str, Any]]:
-    """Yields each layer and each trainable weight of a model once, by its path: `decoder/rnn/cell/kernel`.
-
-    A path goes from attribute to attribute. The names that Keras gives differ between the two Keras, and
-    between two models of one process.
-    """
-    wanted, seen = {id(weight) for weight in model.trainable_weights}, set()
-
-    def visit(thing: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-        if id(thing) in seen or isinstance(thing, keras.metrics.Metric):  # a layer on Keras 2
-            return
-        if isinstance(thing, keras.layers.Layer):
-            seen.add(id(thing))
-            yield "/".join(path), thing
-            # Keras 3 keeps a `kernel` as `_kernel`. Lists with such a name are its internal records.
-            for name, part in vars(thing).items():
-                if not (name.startswith("_") and isinstance(part, list | tuple | dict)):
-                    yield from visit(part, (*path, name.strip("_")))
-        elif isinstance(thing, list | tuple):
-            for number, part in enumerate(thing):
-                yield from visit(part, (*path, str(number)))
-        elif id(thing) in wanted:
-            seen.add(id(thing))
-            yield "/".join(path), thing
-
-    yield from visit(model, ())
-
-
-def named_weights(model: keras.Model) -> dict[str, Any]:
-    """Returns the trainable weights by the paths of `named_parts`."""
-    return {path: part for path, part in named_parts(model) if not isinstance(part, keras.layers.Layer)}
 
 
 def look(model: Seq2Seq, examples: Examples) -> dict[str, np.ndarray]:

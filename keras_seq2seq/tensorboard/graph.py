@@ -8,8 +8,8 @@ import tensorflow as tf
 from keras_seq2seq.data.batching import Examples
 from keras_seq2seq.keras_version import keras
 from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentropy
+from keras_seq2seq.model.parts import named_parts
 from keras_seq2seq.model.seq2seq import Seq2Seq
-from keras_seq2seq.tensorboard.diagnostics import named_parts
 
 
 def graph(model: Seq2Seq, examples: Examples) -> None:

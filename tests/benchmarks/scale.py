@@ -46,7 +46,7 @@ def learn(data: str, updates: int) -> None:
                 self.model.stop_training = True
 
         def tokens(self):
-            return float(self.model.tokens_tracker.result())
+            return float(self.model.get_metrics_result()["tokens"])
 
     clock = Clock()
     with tempfile.TemporaryDirectory() as logs:

@@ -367,6 +367,7 @@ def change_vocabulary(change):
         (change_model(format="new"), "was saved by another version of keras_seq2seq (format new, not 5)"),
         (change_half("encoder", cell={"registered_name": "os>system"}), "the model needs 'system': import the file"),
         (change_model(progress=3), "its progress is not described"),
+        (change_model(frozen="encoder"), "its frozen layers are not a list of names"),
         (change_model(more=1), "its model has an unknown key 'more'; the valid ones are: format, encoder"),
         (
             lambda described: described["config"].pop("target_vocabulary"),

@@ -1,11 +1,14 @@
 """What the habits of Keras promise: a model is summarised, cloned, saved and trained like any other."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import toys
 
-from keras_seq2seq import Decoder, Encoder, Seq2Seq, Vocabulary, batches, keras, load
+from keras_seq2seq import Beam, Decoder, Encoder, InputError, Seq2Seq, Vocabulary, batches, keras, load
 
 PAIRS = [("b c", "f e"), ("e", "c"), ("c", "b b"), ("f b", "d")]
 SOURCE, TARGET = (Vocabulary.build(texts, "space") for texts in zip(*PAIRS, strict=True))
@@ -132,5 +135,128 @@ def test_a_model_of_ones_own_is_trained_saved_and_loaded_as_itself(tmp_path):
     history = model.fit(DATA, verbose=0).history
     assert history["labels"] == [5]  # of the last batch: `b b <end>` and `d <end>`
     model.save(tmp_path / "own.keras")
-    for copy in (load(tmp_path / "own.keras"), keras.models.load_model(tmp_path / "own.keras")):
-        assert type(copy) is Counting and toys.answers(copy, QUESTIONS) == toys.answers(model, QUESTIONS)
+    for loaded in (load(tmp_path / "own.keras"), keras.models.load_model(tmp_path / "own.keras")):
+        assert type(loaded) is Counting and toys.answers(loaded, QUESTIONS) == toys.answers(model, QUESTIONS)
+
+
+def test_parameters_are_those_of_the_layers_alone():
+    model = compiled()
+    assert model.count_params() == model.encoder.count_params() + model.decoder.count_params()
+    assert len(model.weights) == len(model.trainable_weights)
+
+
+def test_the_names_of_metrics_fit_the_numbers_that_keras_lists():
+    model = compiled(metrics=["accuracy"])
+    (source, target_input), labels = next(iter(DATA))
+    named = model.evaluate(DATA, verbose=0, return_dict=True)
+    assert dict(zip(model.metrics_names, model.evaluate(DATA, verbose=0), strict=False)) == named
+    named = model.test_on_batch((source, target_input), labels, return_dict=True)
+    model.reset_metrics()
+    listed = model.test_on_batch((source, target_input), labels)
+    assert dict(zip(model.metrics_names, listed, strict=False)) == named
+    assert {"loss", "token_accuracy", "accuracy", "exact_match"} == named.keys()
+    assert len(model.train_on_batch((source, target_input), labels)) == 3
+
+
+def test_inside_a_model_of_keras_the_loss_shown_is_that_models():
+    source, target_input = (keras.Input((None,), dtype="int32") for _ in range(2))
+    inner = make().create_weights()
+    outer = keras.Model([source, target_input], inner((source, target_input)))
+    outer.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    (source, target_input), labels = next(iter(DATA))
+    history = outer.fit([source, target_input], labels, verbose=0).history
+    assert history.keys() == {"loss"} and history["loss"][0] > 1
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_answers_and_learns_on_its_own(copied):
+    model = compiled()
+    model.fit(DATA, verbose=0)
+    twin = copied(model)
+    assert twin.generate(QUESTIONS) == model.generate(QUESTIONS)
+    before = toys.array(model.encoder.embedding.embeddings)
+    twin.fit(DATA, verbose=0)
+    np.testing.assert_array_equal(toys.array(model.encoder.embedding.embeddings), before)
+
+
+def test_a_frozen_encoder_learns_nothing():
+    model = make()
+    model.encoder.trainable = False
+    model.compile("adam")
+    before = model.encoder.get_weights()
+    model.fit(DATA, epochs=2, verbose=0)
+    assert len(model.trainable_weights) == len(model.decoder.trainable_weights)
+    for start, end in zip(before, model.encoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(start, end)
+
+
+def test_batches_come_from_a_generator_or_a_sequence_too():
+    parts = [tf.nest.map_structure(lambda ids: ids.numpy(), batch) for batch in DATA]
+    base = getattr(keras.utils, "PyDataset", None) or keras.utils.Sequence
+
+    class Parts(base):
+        def __len__(self):
+            return len(parts)
+
+        def __getitem__(self, number):
+            return parts[number]
+
+    expected = compiled().fit(DATA, verbose=0).history["loss"]
+    assert compiled().fit((part for part in parts), steps_per_epoch=2, verbose=0).history["loss"] == pytest.approx(
+        expected
+    )
+    assert compiled().fit(Parts(), shuffle=False, verbose=0).history["loss"] == pytest.approx(expected)
+
+
+def test_export_writes_texts_to_texts(tmp_path):
+    model = compiled()
+    model.export(tmp_path / "saved")
+    answer = tf.saved_model.load(str(tmp_path / "saved")).signatures["serving_default"]
+    answers = answer(tf.constant(QUESTIONS))["answers"].numpy()
+    assert [text.decode() for text in answers] == model.generate(QUESTIONS)
+    with pytest.raises(InputError, match="exists already"):
+        model.export(tmp_path / "saved")
+
+
+READS = r"the model reads \(source, target_input\).* texts are answered by `generate`"
+IDS = np.array([[2, 5], [2, 6]])
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (IDS, READS),
+        ({"source": IDS, "target_input": IDS}, READS),
+        (np.array(QUESTIONS), READS),
+        ((IDS.astype("float32"), IDS.astype("float32")), "the model reads ids, int32; these are float32"),
+    ],
+    ids=["the source alone", "by name", "texts", "floats"],
+)
+def test_what_is_no_pair_of_ids_is_refused(inputs, message):
+    if isinstance(inputs, np.ndarray) and inputs.dtype.kind == "U":
+        inputs = tf.constant(inputs)
+    with pytest.raises(TypeError, match=message):
+        compiled().predict(inputs, verbose=0)
+
+
+def test_what_has_no_meaning_for_one_sequence_of_tokens_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="loss_weights is for several"):
+        compiled(loss_weights=[0.5])
+    with pytest.raises(ValueError, match="give each token its weight: sample_weight"):
+        compiled().fit(DATA, class_weight={5: 2.0}, verbose=0)
+    with pytest.raises(ValueError, match=r"model\.h5: .* give a name that ends in \.keras"):
+        compiled().save(tmp_path / "model.h5")
+    for strategy in (5, Beam):
+        with pytest.raises(TypeError, match=r"the strategy is .* such as Beam\(width=5\)"):
+            compiled().generate(QUESTIONS, strategy)
+
+
+@pytest.mark.parametrize(
+    ("other", "left"),
+    [({"units": 4}, r"\[6\], .* from \[4\]"), ({"cell": "lstm"}, r"\[6, 6\]"), ({"num_layers": 2}, r"\[6, 6\]")],
+    ids=["units", "cell", "layers"],
+)
+def test_halves_whose_states_differ_are_refused(other, left):
+    halves = {"embedding_dim": 4, "units": 6, "cell": "gru"}
+    with pytest.raises(InputError, match=rf"the encoder leaves a state of the sizes .*{left}.*: give both the same"):
+        Seq2Seq(Encoder(len(SOURCE), **halves), Decoder(len(TARGET), **{**halves, **other}), SOURCE, TARGET)

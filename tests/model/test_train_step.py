@@ -162,9 +162,22 @@ def test_a_loss_that_is_no_number_for_each_token_is_refused(loss, message):
         fit(make_model(loss=loss), toys.BATCHES[:1])
 
 
-def test_a_loss_that_takes_logits_for_probabilities_is_refused_at_once():
-    with pytest.raises(ValueError, match=r"write SparseCategoricalCrossentropy\(from_logits=True\)"):
-        make_model(loss=keras.losses.SparseCategoricalCrossentropy())
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (keras.losses.SparseCategoricalCrossentropy(), r"write SparseCategoricalCrossentropy\(from_logits=True\)"),
+        (keras.losses.sparse_categorical_crossentropy, r"write SparseCategoricalCrossentropy\(from_logits=True\)"),
+        ("kl_divergence", "the labels are ids, but kl_divergence wants a vector for each"),
+        ("mse", "mean_squared_error wants a vector"),
+        (keras.losses.CategoricalCrossentropy(from_logits=True), "categorical_crossentropy wants a vector"),
+        (["sparse_categorical_crossentropy"], "the loss is .'sparse_categorical_crossentropy'.; .* give one loss"),
+        ({"output": squared}, "the model has one output: give one loss"),
+    ],
+    ids=["object", "function", "divergence", "squares", "one-hot", "a list", "by name of the output"],
+)
+def test_a_loss_of_keras_that_is_none_for_ids_and_logits_is_refused_at_once(loss, message):
+    with pytest.raises(ValueError, match=message):
+        make_model(loss=loss)
 
 
 def test_without_a_loss_compile_takes_the_cross_entropy_again():
@@ -498,7 +511,8 @@ def test_a_gradient_that_is_not_finite_has_no_norm_to_show():
     model = toys.make_model()
     model.compile(keras.optimizers.SGD(0.08), loss=lambda labels, logits: token_crossentropy(labels, logits) * np.inf)
     model.train_on_batch(*toys.BATCHES[0])
-    assert (float(model.norm_tracker.total), float(model.norm_tracker.count)) == (0, 1)
+    norm = next(metric for metric in model.metrics if metric.name == "gradient_norm")
+    assert (float(norm.total), float(norm.count)) == (0, 1)
 
 
 def test_a_row_without_labels_changes_nothing():
@@ -512,7 +526,7 @@ def test_a_row_without_labels_changes_nothing():
 def test_tokens_are_counted_in_source_and_labels_but_not_in_a_row_that_only_fills_up():
     model, ((source, target_input), labels) = toys.compiled_model(), toys.BATCHES[0]
     model.train_on_batch((source, target_input), labels)
-    assert float(model.tokens_tracker.result()) == (4 + 2) + (6 + 2)
+    assert float(model.get_metrics_result()["tokens"]) == (4 + 2) + (6 + 2)
     model.reset_metrics()
     model.train_on_batch((source, target_input), tf.concat([labels[:1], tf.zeros_like(labels[1:])], axis=0))
-    assert float(model.tokens_tracker.result()) == 4 + 6
+    assert float(model.get_metrics_result()["tokens"]) == 4 + 6

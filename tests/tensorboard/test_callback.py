@@ -18,9 +18,9 @@ from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from keras_seq2seq import Configuration, InputError, Vocabulary, encode_pairs, keras, train
 from keras_seq2seq.data.batching import example_batches
 from keras_seq2seq.data.vocabulary import SPECIAL
+from keras_seq2seq.model.parts import named_weights
 from keras_seq2seq.tensorboard import callback, diagnostics, figures, summaries
 from keras_seq2seq.tensorboard.callback import EVERY, FIRST, TensorBoard, check_profiler, interval
-from keras_seq2seq.tensorboard.diagnostics import named_weights
 
 # Two batches of equally many labels; and what Markdown and HTML would swallow.
 PAIRS = [("b c", "f e"), ("e", "c"), ("c", "b b"), ("f b", "d")]

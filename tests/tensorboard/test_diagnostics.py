@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 import toys
 
-from keras_seq2seq import encode_pairs, keras
-from keras_seq2seq.tensorboard.diagnostics import exact_match, look, named_parts, named_weights, tokens_of
+from keras_seq2seq import encode_pairs
+from keras_seq2seq.model.parts import named_weights
+from keras_seq2seq.tensorboard.diagnostics import exact_match, look, tokens_of
 
 PAIRS = [("b c d", "f e"), ("e", "c")]
 
@@ -19,31 +20,6 @@ def model():
 @pytest.fixture(scope="module")
 def seen(model):
     return look(model, encode_pairs(PAIRS, toys.WORDS, toys.WORDS))
-
-
-def test_weights_are_named_by_attributes_without_collisions(model):
-    rnn = ("kernel", "recurrent_kernel", "bias")
-    assert set(named_weights(model)) == {
-        "encoder/embedding/embeddings",  # shared with the decoder, and named once
-        *(f"{part}/rnn/cell/{name}" for part in ("encoder", "decoder") for name in rnn),
-        *("decoder/projection/kernel", "decoder/projection/bias"),
-    }
-    assert len(named_weights(toys.make_model(shared_vocabulary=False))) == len(named_weights(model)) + 1
-
-
-def test_layers_in_a_list_are_numbered():
-    class Stack(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.floors = [keras.layers.Dense(2), keras.layers.Dense(3)]
-
-        def call(self, inputs):
-            return self.floors[1](self.floors[0](inputs))
-
-    stack = Stack()
-    stack(tf.ones((1, 2)))
-    assert {"floors/0", "floors/0/kernel", "floors/1", "floors/1/bias"} <= {path for path, _ in named_parts(stack)}
-    assert named_weights(stack)["floors/1/kernel"].shape == (2, 3)
 
 
 def test_inputs_and_labels_are_those_of_teacher_forcing(seen):
