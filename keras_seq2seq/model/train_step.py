@@ -124,21 +124,36 @@ class TrainStep(SameOnBothKeras, keras.Model):
         by the number of labels all the same, as Keras does.
         """
         inputs, labels, weights = _unpack(batch)
-        mask = label_mask(labels)
-        # A distribution strategy gives each replica a part of the batch. All divide by the labels of the
-        # whole batch, and the gradients are added up: together they make the step that one would make alone.
-        count = sum_over_replicas(tf.reduce_sum(mask))
         with tf.GradientTape() as tape:
             logits = self(inputs, training=True)
-            crossentropy = token_crossentropy(labels, logits)
-            own = self._compiled.token_loss
-            values = crossentropy if own is token_crossentropy else _per_token(own(labels, logits), labels)
-            loss = masked_mean(values, mask * weights, count)
-            loss = scaled_loss(self.optimizer, loss + self._added_losses())
+            loss = self.compute_loss(x=inputs, y=labels, y_pred=logits, sample_weight=weights)
+            loss = scaled_loss(self.optimizer, loss)
         self._update(gradients_of(tape, loss, self.trainable_variables))
         source = inputs[0] * tf.cast(tf.reduce_any(labels != 0, axis=1, keepdims=True), inputs[0].dtype)
         self._trackers.tokens.update_state(tf.math.count_nonzero(source) + tf.math.count_nonzero(labels))
-        return self._track(logits, crossentropy, labels, weights)
+        return self._track(logits, labels, weights)
+
+    def compute_loss(
+        self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
+    ) -> tf.Tensor:
+        """Returns what training minimises, as `keras.Model.compute_loss`: a subclass may change it.
+
+        Args:
+            x: `(source, target_input)`.
+            y: the labels, `(batch, time)`.
+            y_pred: the logits, `(batch, time, vocabulary)`.
+            sample_weight: of the labels, `(batch, 1)` or `(batch, time)`; None for 1.
+            training: as in Keras 3.
+        """
+        # First: while replicas wait for each other below, another one's losses take the place of these in Keras 3.
+        added = self._added_losses()
+        mask = label_mask(y)
+        # A distribution strategy gives each replica a part of the batch. All divide by the labels of the
+        # whole batch, and the gradients are added up: together they make the step that one would make alone.
+        count = sum_over_replicas(tf.reduce_sum(mask))
+        values = _per_token(self._compiled.token_loss(y, y_pred), y)
+        weights = mask if sample_weight is None else mask * sample_weight
+        return masked_mean(values, weights, count) + added
 
     def test_step(self, batch: Batch) -> dict[str, tf.Tensor]:
         """Measures one batch: loss and token accuracy with teacher forcing, exact match without.
@@ -148,7 +163,7 @@ class TrainStep(SameOnBothKeras, keras.Model):
         """
         inputs, labels, weights = _unpack(batch)
         logits = self(inputs, training=False)
-        results = self._track(logits, token_crossentropy(labels, logits), labels, weights)
+        results = self._track(logits, labels, weights)
         exact = tf.cast(self.exact_matches(inputs[0], labels), tf.float32)
         # A row without labels only fills the batch up.
         self._trackers.exact.update_state(exact, sample_weight=tf.reduce_any(labels != 0, axis=1))
@@ -175,15 +190,13 @@ class TrainStep(SameOnBothKeras, keras.Model):
         gradients = [gradient / replicas for gradient in gradients]
         apply_gradients(self.optimizer, gradients, self.trainable_variables)
 
-    def _track(
-        self, logits: tf.Tensor, crossentropy: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor
-    ) -> dict[str, tf.Tensor]:
+    def _track(self, logits: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> dict[str, tf.Tensor]:
         """Updates what is shown: the plain cross-entropy, whatever is trained on, so that all runs share a chart."""
         mask = label_mask(labels)
         correct = tf.cast(tf.argmax(logits, axis=-1, output_type=labels.dtype) == labels, tf.float32)
         # Weighted by labels, so that the mean of an epoch does not depend on how it was cut into batches.
         for tracker, values in (
-            (self._trackers.loss, crossentropy),
+            (self._trackers.loss, token_crossentropy(labels, logits)),
             (self._trackers.accuracy, correct),
         ):
             tracker.update_state(tf.reshape(values, [-1]), sample_weight=tf.reshape(mask, [-1]))

@@ -131,6 +131,31 @@ def test_the_loss_that_is_compiled_is_minimised_and_padding_does_not_count(loss,
         assert np.abs(expected - expected_change(token_crossentropy)).max() > 0.01
 
 
+@keras.utils.register_keras_serializable("test_train_step")
+class Twice(Seq2Seq):
+    """What Keras users override to change the loss: here twice that of `compile`, and of sources too."""
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None):
+        own = super().compute_loss(x, y, y_pred, sample_weight)
+        return 2 * own + 0.0 * tf.cast(tf.reduce_max(x[0]), tf.float32)
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_a_subclass_may_compute_the_loss(run_eagerly):
+    changes = []
+    for model_class in (Seq2Seq, Twice):
+        made = make_model()
+        model = model_class.from_config(made.get_config())
+        model.set_weights(made.get_weights())
+        model.compile(keras.optimizers.SGD(0.05), run_eagerly=run_eagerly)
+        before = weights_of(model)
+        shown = fit(model, toys.BATCHES[:1])["loss"]
+        changes.append([after - start for start, after in zip(before, weights_of(model), strict=True)])
+    for once, twice in zip(*changes, strict=True):
+        np.testing.assert_allclose(twice, 2 * once, rtol=1e-4, atol=1e-7)
+    assert shown == pytest.approx(fit(make_model(), toys.BATCHES[:1])["loss"], rel=1e-6)
+
+
 def test_what_is_shown_is_the_cross_entropy_whatever_is_minimised():
     plain, own = (make_model(loss=loss, rate=0.0) for loss in (None, squared))
     assert fit(own)["loss"] == pytest.approx(fit(plain)["loss"], rel=1e-6)
