@@ -139,6 +139,32 @@ def test_a_model_of_ones_own_is_trained_saved_and_loaded_as_itself(tmp_path):
         assert type(loaded) is Counting and toys.answers(loaded, QUESTIONS) == toys.answers(model, QUESTIONS)
 
 
+@keras.utils.register_keras_serializable("ways")
+class Measuring(Seq2Seq):
+    """A model with a metric of its own, as Keras's guides have it: how long the sources of an epoch are."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.source_length = keras.metrics.Mean(name="source_length")
+
+    @property
+    def metrics(self):
+        return [*super().metrics, self.source_length]
+
+    def train_step(self, batch):
+        shown = super().train_step(batch)
+        self.source_length.update_state(tf.math.count_nonzero(batch[0][0], axis=1))
+        return {**shown, "source_length": self.source_length.result()}
+
+
+def test_a_metric_that_a_subclass_holds_is_shown_and_reset(tmp_path):
+    model = compiled(Measuring)
+    assert model.fit(DATA, epochs=2, verbose=0).history["source_length"] == [2.5, 2.5]  # `<q>` and 2, 1, 1, 2 tokens
+    model.save(tmp_path / "measuring.keras")
+    loaded = load(tmp_path / "measuring.keras")
+    assert loaded.fit(DATA, verbose=0).history["source_length"] == [2.5]
+
+
 def test_parameters_are_those_of_the_layers_alone():
     model = compiled()
     assert model.count_params() == model.encoder.count_params() + model.decoder.count_params()
