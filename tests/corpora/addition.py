@@ -27,7 +27,7 @@ from trainings import (
 )
 
 OURS = "--config small --cell lstm --units 128 --embedding-dim 16 --batch-size 32 --length-buckets 1"
-OURS += " --source-tokens char --target-tokens char --best val_exact_match --tensorboard off"
+OURS += " --learning-rate-schedule cosine --source-tokens char --target-tokens char --best val_exact_match --tensorboard off"
 ROWS = ("ours", "ours, attention", "the example")
 HELD_OUT = 0.1
 
