@@ -11,6 +11,26 @@ class InputError(ValueError):
     """Something the user gave cannot be used; the message is one line that says what to do."""
 
 
+def require_size(name: str, value: Any) -> None:
+    """Refuses what is no whole number from 1 to `LARGEST`.
+
+    Raises:
+        InputError: it is none.
+    """
+    if not isinstance(value, int) or not 1 <= value <= LARGEST:
+        raise InputError(f"{name} is {value!r}; it must be a whole number from 1 to {LARGEST}")
+
+
+def refuse_one_text(texts: Any) -> None:
+    """Refuses a text where texts are expected, for it would be read letter by letter.
+
+    Raises:
+        TypeError: it is one.
+    """
+    if isinstance(texts, str | bytes):
+        raise TypeError("this takes a list of texts; put the one text into a list")
+
+
 def is_utf8(text: str) -> bool:
     """Says whether a text can be written as UTF-8; Python reads bytes that are none as halves of characters."""
     try:

@@ -1,6 +1,6 @@
 """Text pairs -> batches of ids: special tokens, the teacher-forcing shift, length buckets, padding."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_seq2seq.data.corpora import Pair, check_pairs
 from keras_seq2seq.data.vocabulary import ANSWER, AT_ONCE, END, QUESTION, Vocabulary
-from keras_seq2seq.errors import InputError
+from keras_seq2seq.errors import InputError, require_size
 from keras_seq2seq.progress import watched
 
 
@@ -55,7 +55,7 @@ def _put(token: int, rows: tf.RaggedTensor, before: bool) -> tf.RaggedTensor:
 
 
 def encode_pairs(
-    pairs: Sequence[Pair], source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, max_length: int = 100
+    pairs: Iterable[Pair], source_vocabulary: Vocabulary, target_vocabulary: Vocabulary, max_length: int = 100
 ) -> Examples:
     """Encodes text pairs and leaves out those that have no token, or more than `max_length`, on a side.
 
@@ -64,6 +64,7 @@ def encode_pairs(
     Raises:
         InputError: a pair is not two texts.
     """
+    pairs = list(pairs)
     check_pairs(pairs)
     source = _encode([source for source, _ in pairs], source_vocabulary)
     target = _encode([target for _, target in pairs], target_vocabulary)
@@ -189,7 +190,7 @@ def _padded(examples: Examples) -> Callable[[tf.Tensor, tf.Tensor], tuple]:
 
 
 def batches(
-    pairs: Sequence[Pair],
+    pairs: Iterable[Pair],
     source_vocabulary: Vocabulary,
     target_vocabulary: Vocabulary,
     batch_size: int = 64,
@@ -212,8 +213,11 @@ def batches(
         a dataset of `((source, target_input), labels)`, each `(batch, time)` int32; it knows its length.
 
     Raises:
-        InputError: a pair is not two texts, or none is left.
+        InputError: a pair is not two texts, or none is left, or a number is not 1 or more.
     """
+    for name, size in (("batch_size", batch_size), ("length_buckets", length_buckets), ("max_length", max_length)):
+        require_size(name, size)
+    pairs = list(pairs)
     examples = encode_pairs(pairs, source_vocabulary, target_vocabulary, max_length)
     if not examples.pairs:
         raise InputError(f"none of the {len(pairs)} pairs has from 1 to {max_length} tokens on both sides")

@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_seq2seq.data import NORMALIZATIONS, TOKENS
 from keras_seq2seq.data.subwords import join_pieces, learn_pieces, tokenizer_of
 from keras_seq2seq.data.tokenization import clean, extra_package, plain, tokenize
-from keras_seq2seq.errors import InputError, is_utf8, require_keys
+from keras_seq2seq.errors import InputError, is_utf8, refuse_one_text, require_keys
 
 PAD, UNKNOWN, QUESTION, ANSWER, END = "<pad>", "<unk>", "<q>", "<a>", "<end>"
 AT_ONCE = 100_000  # texts that are cut into tokens together, to be counted or encoded
@@ -84,6 +84,9 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    def __repr__(self) -> str:
+        return f"<Vocabulary of {len(self)} tokens, {self.unit}>"
+
     def id_of(self, token: str) -> int | None:
         """Returns a special token's id; None where this vocabulary does without it."""
         return self.tokens.index(token) if token in self.tokens else None
@@ -112,7 +115,9 @@ class Vocabulary:
 
         Raises:
             InputError: see `learn_pieces` and `Vocabulary`.
+            TypeError: `texts` is one text, not a list.
         """
+        refuse_one_text(texts)
         if unit == "subword":
             extra_package("tensorflow_text")  # or the error would come after minutes of learning
             cleaned = (text.decode() for part in _parts(texts) for text in clean(part, normalize).numpy())
@@ -143,7 +148,11 @@ class Vocabulary:
         """Turns `(batch,)` strings into `(batch, time)` ragged int32 ids, without any special token around them.
 
         A text that happens to contain `<pad>` or `<end>` gets `<unk>` there, never the special id.
+
+        Raises:
+            TypeError: it is one text, not a list.
         """
+        refuse_one_text(texts)
         tokens = self.tokenize(texts)
         ids = tf.cast(self.table.lookup(tokens.values), tf.int32)
         if UNKNOWN not in self.tokens:

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_seq2seq.errors import LARGEST, InputError
+from keras_seq2seq.errors import InputError, require_size
 from keras_seq2seq.keras_version import SameOnBothKeras, keras
 from keras_seq2seq.layers.dropout import Dropout
 from keras_seq2seq.layers.recurrence import SMALL_TABLE, Embedded
@@ -65,8 +65,7 @@ class RecurrentHalf(SameOnBothKeras, keras.Model):
     ) -> None:
         arguments = {name: value for name, value in locals().items() if name not in ("self", "options", "__class__")}
         for name in SIZES:
-            if not isinstance(arguments[name], int) or not 1 <= arguments[name] <= LARGEST:
-                raise InputError(f"{name} is {arguments[name]!r}; it must be a whole number from 1 to {LARGEST}")
+            require_size(name, arguments[name])
         if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
             raise InputError(f"dropout is {dropout!r}; it must be a number from 0 to below 1")
         super().__init__(**options)

@@ -44,7 +44,7 @@ def describe_cell(cell: CellChoice) -> Any:
 
     Raises:
         TypeError: the cell belongs to the other Keras.
-        ValueError: it is not registered with Keras, or is a class of Keras itself, which is not either.
+        ValueError: it is not registered with Keras, or is a class of Keras itself, which is not either, or is a layer.
     """
     if isinstance(cell, dict):  # out of a saved model
         return cell
@@ -52,6 +52,9 @@ def describe_cell(cell: CellChoice) -> Any:
     for name, of_keras in CELLS.items():
         if cell is getattr(keras.layers, of_keras):
             raise ValueError(f'the cell is a class of Keras: write cell="{name}", or {of_keras}(units)')
+    kind = cell if isinstance(cell, type) else type(cell)
+    if issubclass(kind, keras.layers.RNN):
+        raise ValueError(f'the cell is a layer, {kind.__name__}: give its cell, such as cell="gru" or GRUCell(units)')
     return describe(cell)
 
 

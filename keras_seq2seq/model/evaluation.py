@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,9 @@ def overlap_scores(answers: Sequence[str], references: Sequence[Sequence[str]]) 
     return results
 
 
-def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strategy = GREEDY) -> dict[str, float | str]:
+def evaluate(
+    model: Seq2Seq, references: Mapping[str, Sequence[str]], strategy: Strategy = GREEDY
+) -> dict[str, float | str]:
     """Measures a model on sources with one or more references.
 
     Args:
@@ -87,8 +89,10 @@ def evaluate(model: Seq2Seq, references: dict[str, list[str]], strategy: Strateg
     Raises:
         InputError: there is nothing to measure, or a text is not a string, or no UTF-8, or has no token in the model's
             way of cutting texts.
-        TypeError: a source's answers are one text, not a list.
+        TypeError: a source's answers are one text, not a list, or there are no sources with answers.
     """
+    if not isinstance(references, Mapping):
+        raise TypeError("give each source with its answers, {source: [answer, ...]}, as `read_references` returns them")
     sources = list_of_texts(references, "source")
     right = [list_of_texts(targets, f"answer to {source!r:.40}:") for source, targets in references.items()]
     if not right or not all(right):

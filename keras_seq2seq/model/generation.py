@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_seq2seq.data.batching import add_question, teacher_forcing
-from keras_seq2seq.errors import InputError, is_utf8
+from keras_seq2seq.errors import InputError, is_utf8, refuse_one_text
 from keras_seq2seq.keras_version import keras
 from keras_seq2seq.model.decoding import GREEDY, NEVER, Strategy, TokenByToken
 from keras_seq2seq.model.losses import token_crossentropy
@@ -200,8 +200,7 @@ def list_of_texts(texts: Iterable[str], name: str) -> list[str]:
         InputError: one is not a string, or no UTF-8.
         TypeError: `texts` is one text, not a list.
     """
-    if isinstance(texts, str):
-        raise TypeError("this takes a list of texts; put the one text into a list")
+    refuse_one_text(texts)
     texts = list(texts)
     for number, text in enumerate(texts, start=1):
         if not isinstance(text, str) or not is_utf8(text):

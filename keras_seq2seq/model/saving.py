@@ -26,7 +26,13 @@ BROKEN = (
 
 
 def save(model: Seq2Seq, path: str | os.PathLike) -> None:
-    """Saves the model, with its optimizer, to `path`, a `.keras` file: whole or not at all."""
+    """Saves the model, with its optimizer, to `path`, a `.keras` file: whole or not at all.
+
+    Raises:
+        InputError: the name does not end so.
+    """
+    if Path(path).suffix != ".keras":
+        raise InputError(f"{path}: give a name that ends in .keras")
     with files.replaced(path) as unfinished:
         # Keras 2 knows by itself what the name stands for, but not in a thread of its own.
         model.save(unfinished, **({"save_format": "keras_v3"} if keras_major() == 2 else {}))

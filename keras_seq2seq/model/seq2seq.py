@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_seq2seq.data.vocabulary import ANSWER, END, PAD, QUESTION, UNKNOWN, Vocabulary
-from keras_seq2seq.errors import LARGEST, InputError, require_keys
+from keras_seq2seq.errors import InputError, require_keys, require_size
 from keras_seq2seq.keras_version import keras, registered_name, require_same_keras
 from keras_seq2seq.layers.contract import DecoderContract, EncoderContract, State
 from keras_seq2seq.model.decoding import GREEDY, Strategy, Task
@@ -45,7 +45,7 @@ class Seq2Seq(TextGeneration, TrainStep):
     Raises:
         InputError: a vocabulary lacks the token that begins its texts or is not of the size that encoder or decoder
             have, the decoder starts from another state than the encoder leaves, or a number is out of range.
-        TypeError: encoder or decoder belongs to the other Keras.
+        TypeError: encoder or decoder belongs to the other Keras, or a vocabulary is none.
         ValueError: the class of encoder or decoder is not registered with Keras.
 
     Example:
@@ -71,6 +71,8 @@ class Seq2Seq(TextGeneration, TrainStep):
             ("source", QUESTION, source_vocabulary, "encoder", encoder),
             ("target", ANSWER, target_vocabulary, "decoder", decoder),
         ):
+            if not isinstance(vocabulary, Vocabulary):
+                raise TypeError(f"the {side} vocabulary is {vocabulary!r:.60}; give a Vocabulary")
             if vocabulary.id_of(begins) is None:
                 raise InputError(f"the {side} vocabulary has no {begins}, which begins every {side}")
             require_same_keras(half, role)
@@ -89,9 +91,7 @@ class Seq2Seq(TextGeneration, TrainStep):
         self.source_vocabulary, self.target_vocabulary = source_vocabulary, target_vocabulary
         self.max_source_length, self.max_target_length = max_source_length, max_target_length
         for name in SIZES:
-            size = getattr(self, name)
-            if not isinstance(size, int) or not 1 <= size <= LARGEST:
-                raise InputError(f"{name} is {size!r}; it must be a whole number from 1 to {LARGEST}")
+            require_size(name, getattr(self, name))
         self._progress = types.SimpleNamespace(value={})
         self.start_tracking()
 

@@ -283,6 +283,20 @@ def test_text_pairs_become_batches_by_hand():
     assert labels.numpy().tolist() == [[7, END, PAD], [6, 7, END]]
 
 
+def test_pairs_may_come_from_a_zip_or_a_generator():
+    sources, targets = ["b", "c d"], ["d", "c"]
+    for pairs in (zip(sources, targets, strict=True), ((source, "d") for source in sources)):
+        [((source, _), _)] = batches(pairs, WORDS, WORDS, length_buckets=1)
+        assert source.numpy().tolist() == [[Q, 5, PAD], [Q, 6, 7]]
+
+
+@pytest.mark.parametrize("name", ["batch_size", "length_buckets", "max_length"])
+@pytest.mark.parametrize("size", [0, 2.5])
+def test_sizes_that_are_none_are_refused(name, size):
+    with pytest.raises(InputError, match=f"{name} is {size}; it must be a whole number from 1"):
+        batches([("b", "c")], WORDS, WORDS, **{name: size})
+
+
 def test_by_default_batches_have_64_rows_of_eight_buckets_and_pairs_up_to_100_tokens():
     pairs = [(" ".join(["b"] * length), "c") for length in range(1, 102)] * 8
     assert len(encode_pairs(pairs, WORDS, WORDS).pairs) == 8 * 100

@@ -75,6 +75,16 @@ def test_a_nul_at_a_tokens_end_belongs_to_it(unit):
 # Ids
 
 
+def test_one_text_is_not_read_letter_by_letter():
+    for read in (lambda text: Vocabulary.build(text, "word"), vocabulary_of(["b"]).encode):
+        with pytest.raises(TypeError, match="this takes a list of texts; put the one text into a list"):
+            read("b c")
+
+
+def test_it_shows_its_size_and_kind():
+    assert repr(vocabulary_of(["b", "c"])) == "<Vocabulary of 7 tokens, space>"
+
+
 def test_encoding_by_hand():
     vocabulary = vocabulary_of(["b", "c", "Hi"])
     assert encoded(vocabulary, "c b", "", "Hi b zz hi") == [[6, 5], [], [7, 5, 1, 1]]

@@ -333,6 +333,11 @@ def test_what_the_model_cannot_name_is_one_wrong_token(model, monkeypatch, unit)
     assert (found["exact_match"], found["token_error_rate"]) == (0, 100)
 
 
+def test_pairs_are_no_references(model):
+    with pytest.raises(TypeError, match=r"give each source with its answers, .* as `read_references` returns them"):
+        evaluate(model, [(BANANA, "yellow")])
+
+
 @pytest.mark.parametrize("references", [{}, {BANANA: []}])
 def test_nothing_to_measure(model, references):
     with pytest.raises(InputError, match="there is nothing to measure"):

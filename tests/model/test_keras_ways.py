@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 import toys
 
-from keras_seq2seq import Beam, Decoder, Encoder, InputError, Seq2Seq, Vocabulary, batches, keras, load
+from keras_seq2seq import Beam, Decoder, Encoder, InputError, Seq2Seq, Vocabulary, batches, keras, load, save
 
 PAIRS = [("b c", "f e"), ("e", "c"), ("c", "b b"), ("f b", "d")]
 SOURCE, TARGET = (Vocabulary.build(texts, "space") for texts in zip(*PAIRS, strict=True))
@@ -286,3 +286,20 @@ def test_halves_whose_states_differ_are_refused(other, left):
     halves = {"embedding_dim": 4, "units": 6, "cell": "gru"}
     with pytest.raises(InputError, match=rf"the encoder leaves a state of the sizes .*{left}.*: give both the same"):
         Seq2Seq(Encoder(len(SOURCE), **halves), Decoder(len(TARGET), **{**halves, **other}), SOURCE, TARGET)
+
+
+@pytest.mark.parametrize("layer", [keras.layers.GRU, keras.layers.GRU(6), keras.layers.RNN(keras.layers.GRUCell(6))])
+def test_a_layer_in_place_of_its_cell_is_refused(layer):
+    with pytest.raises(ValueError, match=r'the cell is a layer, .*: give its cell, such as cell="gru" or GRUCell'):
+        Encoder(len(SOURCE), cell=layer)
+
+
+def test_lists_of_tokens_are_no_vocabulary():
+    with pytest.raises(TypeError, match=r"the target vocabulary is \['<pad>', .*; give a Vocabulary"):
+        Seq2Seq(Encoder(len(SOURCE)), Decoder(len(TARGET)), SOURCE, TARGET.tokens)
+
+
+def test_a_file_of_another_kind_is_refused_by_its_own_name(tmp_path):
+    with pytest.raises(InputError, match=r"model\.bin: give a name that ends in \.keras"):
+        save(compiled(), tmp_path / "model.bin")
+    assert list(tmp_path.iterdir()) == []
