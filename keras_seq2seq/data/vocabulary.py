@@ -165,7 +165,7 @@ class Vocabulary:
 
         `<unk>` stays, so that a reader sees what the model could not name.
         """
-        end = self.id_of(END)
+        ids, end = tf.convert_to_tensor(ids), self.id_of(END)
         kept = tf.reduce_all(
             ids[..., None] != tf.constant([i for i in self._special_ids if i != self.id_of(UNKNOWN)]), -1
         )

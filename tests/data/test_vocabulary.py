@@ -134,6 +134,10 @@ def test_decoding_by_hand(row, text):
     assert decoded(vocabulary_of(["b", "c", "d"], "char"), row) == [text.replace(" ", "")]
 
 
+def test_lists_of_ids_are_decoded_too():
+    assert vocabulary_of(["b", "c"]).decode([[5, 6], [6, 0]]).numpy().tolist() == [b"b c", b"c"]
+
+
 def test_rows_are_decoded_each_for_itself():
     vocabulary = vocabulary_of(["b", "c"])
     assert decoded(vocabulary, [5, 6, 4], [4, 6, 5], [6, 0, 0]) == ["b c", "", "c"]
