@@ -152,7 +152,6 @@ class UnregisteredAttention(FirstToken):
         (Unregistered(6), "Unregistered"),
         (lambda units: LeakyCell(units), "<lambda>"),
         (functools.partial(LeakyCell), "partial"),
-        (keras.layers.RNN(keras.layers.GRUCell(6)), "RNN"),
     ],
 )
 def test_a_cell_that_no_saved_model_could_find_again_is_refused_at_once(half, own, name):
