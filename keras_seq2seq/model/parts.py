@@ -34,6 +34,11 @@ def named_parts(model: keras.Model) -> Iterator[tuple[str, Any]]:
     yield from visit(model, ())
 
 
+def named_layers(model: keras.Model) -> list[tuple[str, keras.layers.Layer]]:
+    """Returns the layers, the model itself among them, with the paths of `named_parts`, the outer ones first."""
+    return [(path, part) for path, part in named_parts(model) if isinstance(part, keras.layers.Layer)]
+
+
 def named_weights(model: keras.Model) -> dict[str, Any]:
     """Returns the trainable weights by the paths of `named_parts`."""
     return {path: part for path, part in named_parts(model) if not isinstance(part, keras.layers.Layer)}
@@ -41,12 +46,11 @@ def named_weights(model: keras.Model) -> dict[str, Any]:
 
 def frozen_layers(model: keras.Model) -> list[str]:
     """Returns the paths of the layers whose `trainable` is false, the outer ones first."""
-    return [path for path, part in named_parts(model) if isinstance(part, keras.layers.Layer) and not part.trainable]
+    return [path for path, layer in named_layers(model) if not layer.trainable]
 
 
 def freeze(model: keras.Model, paths: Collection[str]) -> None:
     """Makes `trainable` false for the layers at these paths, and true for all others."""
-    layers = [(path, part) for path, part in named_parts(model) if isinstance(part, keras.layers.Layer)]
     # The outer ones first, since they pass theirs on to what is in them, be it in two of them.
-    for path, layer in sorted(layers, key=lambda named: named[0].count("/")):
+    for path, layer in sorted(named_layers(model), key=lambda named: named[0].count("/")):
         layer.trainable = path not in paths

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_seq2seq.data.batching import Examples
 from keras_seq2seq.keras_version import keras
 from keras_seq2seq.model.losses import label_mask, masked_mean, token_crossentropy
-from keras_seq2seq.model.parts import named_parts
+from keras_seq2seq.model.parts import named_layers
 from keras_seq2seq.model.seq2seq import Seq2Seq
 
 
@@ -65,8 +65,7 @@ def readable(graph: Any, model: keras.Model) -> Any:
 
 def _attributes(model: keras.Model) -> dict[str, str]:
     """Returns the attribute that holds a layer, by the name that Keras gave it; of a layer in a list, `floors/0`."""
-    layers = [(path, part) for path, part in named_parts(model) if path and isinstance(part, keras.layers.Layer)]
-    return {part.name: re.findall(r"[^/]+(?:/\d+)*$", path)[0] for path, part in layers}
+    return {layer.name: re.findall(r"[^/]+(?:/\d+)*$", path)[0] for path, layer in named_layers(model) if path}
 
 
 def _by_attributes(name: str, attribute_of: dict[str, str]) -> str:
